@@ -1,0 +1,1 @@
+"""Finds trouble while it happens: sessions -> facts -> scopes -> findings."""

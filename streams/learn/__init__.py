@@ -1,0 +1,1 @@
+"""What people decided changes what the machine may do."""

@@ -1,0 +1,223 @@
+"""What we believe: policy.toml -> owners, thresholds, grouping, gates. Strict: every error at once, no start."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import jsonschema
+import msgspec
+from msgspec import Meta, Struct, field
+
+from .detect.catalogue import DETECTORS
+from .records import Severity
+
+Positive = Annotated[float, Meta(gt=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+Strict = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
+
+
+class Time(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    lateness_s: Annotated[float, Meta(ge=0)] = 30.0
+    idle_s: Positive = 60.0
+    tick_s: Positive = 1.0
+
+
+class Owner(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is owed pages and tickets. Patterns are shell globs; the first owner that matches wins."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    channel: str = ""  # Slack channel id; empty: the default channel
+    mention: str = ""  # U… a person, S… a user group
+    project: str = ""  # Jira project; empty: the default project
+    agents: list[str] = []
+    tools: list[str] = []
+    evaluators: list[str] = []
+    teams: list[str] = []  # attribution.operator.team in the events
+
+
+class Routing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    fallback: str = "platform"
+    channel: str = "C0TOCSIN"
+    project: str = "OPS"
+    issue_type: str = "Task"
+    priorities: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
+
+
+class Grouping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    window_s: Positive = 600.0
+    members_min: AtLeastOne = 3
+
+
+class Storm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    per_minute_max: AtLeastOne = 30  # incidents told per owner and minute, then one umbrella
+
+
+class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    sessions_min: AtLeastOne = 20
+    severities: list[Severity] = ["critical", "high"]
+    inputs_age_s_max: Positive = 5.0
+    lag_s_max: Positive = 300.0
+    valid_s: Positive = 60.0
+
+
+class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which CloudEvents sources may speak for which agents. Globs. No rule at all: everybody may."""
+
+    source: str
+    agents: list[str] = ["*"]
+
+
+class Stanza(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every detector has; its own thresholds stand beside."""
+
+    severity: Severity
+    runbook: str = ""
+    dry_run: bool = False
+    thresholds: Any = None
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    name: str
+    time: Time
+    owners: tuple[Owner, ...]
+    routing: Routing
+    grouping: Grouping
+    storm: Storm
+    sources: tuple[Source, ...]
+    gates: dict[str, Gate]
+    detectors: dict[str, Stanza]
+    outcomes: dict[str, str]  # Jira resolution name -> outcome
+    digest: str = ""
+
+
+class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: str = "default"
+    time: Time = Time()
+    owners: list[Owner] = []
+    routing: Routing = Routing()
+    grouping: Grouping = Grouping()
+    storm: Storm = Storm()
+    sources: list[Source] = []
+    gates: dict[str, Gate] = field(default_factory=lambda: {"promotion": Gate()})
+    outcomes: dict[str, str] = {}
+    detectors: dict[str, dict[str, Any]] = {}
+
+
+class PolicyError(Exception):
+    """Every error of a policy file, each with its line and a suggestion."""
+
+
+DEFAULT = files("streams").joinpath("policy.toml").read_text(encoding="utf-8")
+
+
+def load(path: Path | None = None) -> Policy:
+    """The shipped policy, overlaid by the file at `path`. Raises PolicyError with every error."""
+    if path is None:
+        return parse(DEFAULT, "policy.toml")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PolicyError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Policy:
+    """Check `text` against the schema, then lay it over the shipped defaults."""
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{name}: not TOML: {error}") from None
+    errors = [_explain(error, text) for error in jsonschema.Draft202012Validator(schema()).iter_errors(given)]
+    if errors:
+        raise PolicyError("\n".join(f"{name}:{line}: {message}" for line, message in sorted(errors)))
+    merged = _overlay(tomllib.loads(DEFAULT), given)
+    return _policy(merged)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of policy.toml, generated from the Structs here and the detectors' thresholds."""
+    components: dict[str, Any] = {}
+    (root,), components = msgspec.json.schema_components([_File], ref_template="#/$defs/{name}")
+    stanzas = {detector.name: _stanza_schema(detector) for detector in DETECTORS}
+    file = components["_File"]
+    file["properties"]["detectors"] = {"type": "object", "properties": stanzas, "additionalProperties": False}
+    return {**root, "$defs": components}
+
+
+def _stanza_schema(detector: Any) -> dict[str, Any]:
+    own = msgspec.json.schema(detector.Thresholds)["$defs"][detector.Thresholds.__name__]["properties"]
+    shared = {
+        "severity": {"enum": ["critical", "high", "medium", "low"]},
+        "runbook": {"type": "string"},
+        "dry_run": {"type": "boolean"},
+    }
+    return {"type": "object", "properties": {**shared, **own}, "additionalProperties": False}
+
+
+def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _overlay(merged[key], value) if both else value
+    return merged
+
+
+def _policy(merged: dict[str, Any]) -> Policy:
+    file = msgspec.convert(merged, _File)
+    stanzas = {detector.name: _stanza(detector, file.detectors.get(detector.name, {})) for detector in DETECTORS}
+    digest = hashlib.sha256(msgspec.json.encode(merged, order="deterministic")).hexdigest()
+    return Policy(
+        name=file.name,
+        time=file.time,
+        owners=tuple(file.owners),
+        routing=file.routing,
+        grouping=file.grouping,
+        storm=file.storm,
+        sources=tuple(file.sources),
+        gates=file.gates,
+        detectors=stanzas,
+        outcomes={key.lower(): value for key, value in file.outcomes.items()},
+        digest=f"sha256:{digest[:16]}",
+    )
+
+
+def _stanza(detector: Any, given: dict[str, Any]) -> Stanza:
+    shared = {key: given[key] for key in ("severity", "runbook", "dry_run") if key in given}
+    own = {key: value for key, value in given.items() if key not in shared}
+    shared.setdefault("severity", detector.severity)
+    return Stanza(**shared, thresholds=msgspec.convert(own, detector.Thresholds))
+
+
+def _explain(error: jsonschema.ValidationError, text: str) -> tuple[int, str]:
+    path = [str(part) for part in error.absolute_path]
+    where = ".".join(path) or "the file"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        extra = [key for key in error.instance if key not in known]
+        return _line(text, [*path, extra[0]]), "; ".join(_unknown(where, key, known) for key in extra)
+    return _line(text, path), f"{where}: {error.message}"
+
+
+def _unknown(where: str, key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(sorted(known))
+    return f"{where}: unknown `{key}`; {hint}"
+
+
+def _line(text: str, path: list[str]) -> int:
+    """Where the last part of `path` is written; tables are found by their headers, in order."""
+    at, lines = 0, text.splitlines()
+    for part in path:
+        if part.isdigit():
+            headers = [n for n in range(at, len(lines)) if lines[n].lstrip().startswith("[[")]
+            at = headers[int(part)] if int(part) < len(headers) else at
+            continue
+        pattern = re.compile(rf'^\s*(\[.*\b{re.escape(part)}\b.*\]|"?{re.escape(part)}"?\s*=)')
+        at = next((n for n in range(at, len(lines)) if pattern.match(lines[n])), at)
+    return at + 1

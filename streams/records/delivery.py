@@ -1,0 +1,64 @@
+"""What CI and delivery tools say about releases, on a topic of their own so that no agent vouches for itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from .envelope import Actor, Count, Event, Hash, Id, Money, Name, Short, Status, Uri
+
+Ids = Annotated[list[Id], Meta(max_length=64)]
+
+
+class ReleaseRegisteredData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    agent: Name
+    release: Name
+    parents: Ids | None = None
+    commit: Hash | None = None
+    digest: Hash | None = None
+    aliases: Ids | None = None
+    prompt_hash: Hash | None = None
+    model: Short | None = None
+    config_hash: Hash | None = None
+    tools_hash: Hash | None = None
+    fixes: Ids | None = None  # incident ids or ticket keys
+    author: Actor | None = None
+
+
+class ReleaseRegistered(Event, tag="release.registered.v1"):
+    data: ReleaseRegisteredData
+
+
+class ReleaseDeployedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    agent: Name
+    release: Name
+    environment: Annotated[str, Meta(min_length=1, max_length=64)]
+    op: Annotated[str, Meta(max_length=16)]  # promote, rollback, abort
+    result: Status
+    decided_by: Actor | None = None
+    share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    decision_id: Id | None = None
+    url: Uri | None = None
+
+
+class ReleaseDeployed(Event, tag="release.deployed.v1"):
+    data: ReleaseDeployedData
+
+
+class CaseScoredData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    case_id: Id
+    agent: Name
+    release: Name
+    runs: Count
+    passes: Count
+    baseline_passes: Count | None = None
+    url: Uri | None = None
+    cost: Money | None = None
+
+
+class CaseScored(Event, tag="case.scored.v1"):
+    data: CaseScoredData
+
+
+DeliveryEvent = ReleaseRegistered | ReleaseDeployed | CaseScored

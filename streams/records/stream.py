@@ -1,0 +1,172 @@
+"""What flows inside the pipeline: ticks, watermarks, rejections, facts, findings, exposure, dead letters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from .envelope import Attribution, Ctx, Event, Position
+
+Severity = Literal["critical", "high", "medium", "low"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
+PAGING: frozenset[str] = frozenset(("critical", "high"))
+
+
+class Tick(Struct, frozen=True, tag="tick", tag_field="record"):
+    """Event time has reached `at`: what a decider asked to be woken for. Never the wall clock."""
+
+    at: datetime
+
+
+class Watermark(Struct, frozen=True, omit_defaults=True):
+    """How far one source partition has been read. `newest` is event time, before lateness is taken off."""
+
+    newest: datetime | None = None
+    at_end: bool = False
+    silent_s: float = 0.0  # since the last message from it, by the writer's own clock
+
+
+class Watermarks(Struct, frozen=True, tag="watermarks", tag_field="record"):
+    """Written by intake once a second to every timeline partition, about the source partitions it owns.
+
+    `partitions` says how many there are in all, so that the clock waits for those nobody has reported yet.
+    """
+
+    at: datetime  # when it was written
+    writer: str
+    partitions: dict[str, int]
+    sources: dict[str, Watermark]
+    lateness_s: float = 30.0
+    idle_s: float = 60.0
+
+
+class IntakeRejectedData(Struct, frozen=True, omit_defaults=True):
+    ctx: Ctx  # session `intake:<agent>`
+    reason: str
+    pointer: str
+    detail: str
+    rejected: Position
+
+
+class IntakeRejected(Event, tag="intake.rejected.v1"):
+    """A message that intake could not use. The message itself is a dead letter."""
+
+    data: IntakeRejectedData
+
+
+class About(Struct, frozen=True, omit_defaults=True):
+    """Whom a shelf, fact or finding is about, as far as its events have said."""
+
+    agent: str = ""
+    release: str = ""
+    environment: str = ""
+    session: str | None = None
+    root: str | None = None
+    user: str | None = None
+    attribution: Attribution | None = None
+
+
+class Excerpt(Struct, frozen=True, omit_defaults=True):
+    """One event as evidence: what happened where, never prompt or result text."""
+
+    position: str
+    type: str
+    at: datetime
+    session: str = ""
+    status: str = ""
+    tool: str | None = None
+    text: str | None = None
+    args_hash: str | None = None
+    result_hash: str | None = None
+    value: float | None = None
+
+
+class Fact(Struct, frozen=True, omit_defaults=True):
+    """What sessions contribute to a wider question: sums per subject and 10-second bucket, order-free."""
+
+    kind: str  # evaluation, exposure
+    subject: tuple[str, ...]
+    bucket: datetime  # start of the bucket
+    sums: dict[str, int]
+    about: About
+    marks: tuple[str, ...] = ()  # distinct things to count once
+    samples: tuple[Excerpt, ...] = ()
+
+    @property
+    def at(self) -> datetime:
+        return self.bucket
+
+
+class Facts(Struct, frozen=True, tag="facts", tag_field="record"):
+    """The facts of one timeline message for one facts partition. `position` guards against echoes."""
+
+    position: Position
+    facts: tuple[Fact, ...]
+
+
+class ClockForwarded(Struct, frozen=True, tag="clock", tag_field="record"):
+    """A timeline partition's clock, told to every facts partition."""
+
+    source: str
+    partitions: int
+    at: datetime
+
+
+class Finding(Struct, frozen=True, tag="finding", tag_field="record", omit_defaults=True):
+    """One sighting of one trouble by one detector.
+
+    Deciders leave `id`, `policy` and `about` empty: the fold loop knows the cause's position, the policy and the shelf.
+    """
+
+    detector: str
+    version: int
+    fingerprint: str
+    subject: dict[str, str]
+    title: str  # what is wrong, in a line
+    severity: Severity
+    at: datetime
+    count: int = 1
+    observed: str | None = None
+    expected: str | None = None
+    evidence: tuple[Excerpt, ...] = ()
+    releases: tuple[str, ...] = ()
+    dependency: str | None = None
+    hint: str | None = None  # e.g. a corrected example
+    dry_run: bool = False
+    id: str = ""
+    policy: str = ""
+    about: About = About()
+
+
+class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_defaults=True):
+    """A closed minute of one agent, release and environment."""
+
+    agent: str
+    release: str
+    environment: str
+    minute: datetime
+    sessions: int
+    bad: int
+
+    @property
+    def at(self) -> datetime:
+        return self.minute
+
+    @property
+    def key(self) -> str:
+        return f"{self.agent}@{self.release}@{self.environment}"
+
+
+class DeadLetter(Struct, frozen=True, tag="dead_letter", tag_field="record", omit_defaults=True):
+    """A message that could not be used, with every error and where it came from."""
+
+    reason: str
+    errors: tuple[str, ...]
+    position: Position
+    value: bytes | None
+    key: bytes | None = None
+    at: datetime | None = None  # when the source topic got it
+    agent: str | None = None
+    truncated: int = 0  # the original size in bytes, where the value was cut

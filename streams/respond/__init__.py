@@ -1,0 +1,1 @@
+"""Findings become incidents, and incidents become what people are owed."""

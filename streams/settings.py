@@ -1,0 +1,110 @@
+"""Where things are: read once from the environment, never from code. What we believe is policy, not here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Secret:
+    """A value that never shows itself: not in repr, logs, or exceptions."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._value else "Secret()"
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+
+class SettingsError(Exception):
+    """Every wrong setting, one a line, each with what would be right."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    kafka: str = ""
+    database: str = ""
+    datadir: Path = Path(".tocsin")
+    policy: Path | None = None
+    deployment: str = "tocsin"  # part of a ticket's identity: two deployments may share a Jira project
+    generation: int = 1
+    epoch: int = 1  # raised when an input topic is recreated
+    replica: str = "0"  # static membership: one id per running copy of a role
+    jira_url: str = ""
+    jira_user: str = ""
+    jira_token: Secret = Secret("")
+    jira_cloud: bool = True
+    slack_url: str = "https://slack.com/api/"
+    slack_token: Secret = Secret("")
+    token: Secret = Secret("")  # what writing endpoints of the API ask for
+    web_host: str = "127.0.0.1"
+    web_port: int = 8080
+    web_url: str = ""  # how people reach the pages; default http://host:port
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0  # 0: any free port
+    call_timeout_s: float = 15.0
+    ask_after_s: float = 45.0  # call timeout + 30 s: nobody asks or repeats an unanswered call earlier
+    poll_tickets_s: float = 60.0
+    replication: int = 1
+
+    @property
+    def pages(self) -> str:
+        return (self.web_url or f"http://{self.web_host}:{self.web_port}").rstrip("/")
+
+
+_SECRETS = ("jira_token", "slack_token", "token")
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `TOCSIN_*`; secrets also from files named by `TOCSIN_*_FILE`."""
+    values: dict[str, object] = {}
+    errors: list[str] = []
+    for name in Settings.__struct_fields__:
+        key = f"TOCSIN_{name.upper()}"
+        raw = environ.get(key)
+        if raw is None and f"{key}_FILE" in environ:
+            raw = _read(environ[f"{key}_FILE"], f"{key}_FILE", errors)
+        if raw is not None:
+            values[name] = _value(name, raw, key, errors)
+    known = {f"TOCSIN_{name.upper()}" for name in Settings.__struct_fields__}
+    known |= {f"{name}_FILE" for name in known} | {"TOCSIN_TEST_DATA"}
+    errors += [f"{key} is not a setting of Tocsin" for key in environ if key.startswith("TOCSIN_") and key not in known]
+    if errors:
+        raise SettingsError("\n".join(errors))
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _read(path: str, key: str, errors: list[str]) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        errors.append(f"{key}: cannot read {path}: {error.strerror}")
+        return None
+
+
+def _value(name: str, raw: str, key: str, errors: list[str]) -> object:
+    default = getattr(Settings(), name)
+    if name in _SECRETS:
+        return Secret(raw)
+    if name in ("datadir", "policy"):
+        return Path(raw)
+    if isinstance(default, bool):
+        if raw.lower() in ("1", "true", "yes"):
+            return True
+        if raw.lower() in ("0", "false", "no"):
+            return False
+        errors.append(f"{key} must be true or false")
+        return default
+    try:
+        return type(default)(raw)
+    except ValueError:
+        errors.append(f"{key} must be a {'whole number' if isinstance(default, int) else 'number'}")
+        return default
