@@ -19,7 +19,7 @@ from .records import Severity
 
 Positive = Annotated[float, Meta(gt=0)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
-Strict = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
+PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
 
 
 class Time(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +46,7 @@ class Routing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channel: str = "C0TOCSIN"
     project: str = "OPS"
     issue_type: str = "Task"
-    priorities: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
+    priorities: dict[Severity, str] = field(default_factory=lambda: dict(PRIORITIES))
 
 
 class Grouping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +60,7 @@ class Storm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sessions_min: AtLeastOne = 20
-    severities: list[Severity] = ["critical", "high"]
+    severities: list[Severity] = field(default_factory=lambda: ["critical", "high"])
     inputs_age_s_max: Positive = 5.0
     lag_s_max: Positive = 300.0
     valid_s: Positive = 60.0
@@ -70,7 +70,7 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which CloudEvents sources may speak for which agents. Globs. No rule at all: everybody may."""
 
     source: str
-    agents: list[str] = ["*"]
+    agents: list[str] = field(default_factory=lambda: ["*"])
 
 
 class Stanza(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
