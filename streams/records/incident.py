@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from .stream import About, Excerpt, Severity
+from .stream import About, Excerpt, Finding, Severity
 
 Stage = Literal["open", "acknowledged", "mitigated", "resolved", "closed", "merged"]
 OutcomeValue = Literal[
@@ -21,6 +21,13 @@ OutcomeValue = Literal[
     "unspecified",
 ]
 ObligationKind = Literal["page", "ticket", "comment", "evidence", "transition", "control"]
+
+
+class Sighted(Struct, frozen=True, tag="sighted", tag_field="record"):
+    """A finding as the book reads it: `at` is the wall clock, recorded with the input."""
+
+    finding: Finding
+    at: datetime
 
 
 class Outcome(Struct, frozen=True, tag="outcome", tag_field="record", omit_defaults=True):
