@@ -151,7 +151,7 @@ def schema() -> dict[str, Any]:
 
 
 def _stanza_schema(detector: Any) -> dict[str, Any]:
-    own = msgspec.json.schema(detector.Thresholds)["$defs"][detector.Thresholds.__name__]["properties"]
+    own = msgspec.json.schema(detector.limits)["$defs"][detector.limits.__name__]["properties"]
     shared = {
         "severity": {"enum": ["critical", "high", "medium", "low"]},
         "runbook": {"type": "string"},
@@ -191,10 +191,10 @@ def _stanza(detector: Any, given: dict[str, Any]) -> Stanza:
     shared = {key: given[key] for key in ("severity", "runbook", "dry_run") if key in given}
     own = {key: value for key, value in given.items() if key not in shared}
     shared.setdefault("severity", detector.severity)
-    return Stanza(**shared, thresholds=msgspec.convert(own, detector.Thresholds))
+    return Stanza(**shared, thresholds=msgspec.convert(own, detector.limits))
 
 
-def _explain(error: jsonschema.ValidationError, text: str) -> tuple[int, str]:
+def _explain(error: Any, text: str) -> tuple[int, str]:
     path = [str(part) for part in error.absolute_path]
     where = ".".join(path) or "the file"
     if error.validator == "additionalProperties":

@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-DETECTORS: tuple[Any, ...] = ()
+from .scope.evaluator_failures import EvaluatorFailures
+from .scope.exposure import ExposureMinutes
+from .session.cost import SessionCost
+from .session.evaluations import CriticalEvaluator, EvaluationFacts
+from .session.exposure import ExposureFacts
+from .session.rejections import IntakeRejections
+from .session.tool_errors import RepeatedToolError
+
+SESSION_DETECTORS: tuple[Any, ...] = (RepeatedToolError, SessionCost, CriticalEvaluator, IntakeRejections)
+SCOPE_DETECTORS: tuple[Any, ...] = (EvaluatorFailures,)
+DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
+
+
+def session_deciders(stanzas: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What folds the timeline: detectors with their thresholds, then what says facts."""
+    return (*_made(SESSION_DETECTORS, stanzas), EvaluationFacts(), ExposureFacts())
+
+
+def scope_deciders(stanzas: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What folds the facts."""
+    return (*_made(SCOPE_DETECTORS, stanzas), ExposureMinutes())
+
+
+def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any]) -> list[Any]:
+    return [d(stanzas[d.name].thresholds, stanzas[d.name].severity) for d in detectors]

@@ -48,6 +48,7 @@ class IntakeRejectedData(Struct, frozen=True, omit_defaults=True):
     pointer: str
     detail: str
     rejected: Position
+    example: str | None = None  # a corrected one
 
 
 class IntakeRejected(Event, tag="intake.rejected.v1"):

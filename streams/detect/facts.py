@@ -1,0 +1,42 @@
+"""The facts of one timeline message: summed per subject and bucket, so that order and grouping do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from ..records import Fact
+
+BUCKET_S = 10
+SAMPLES_MAX = 3
+
+
+def bucket_of(at: datetime) -> datetime:
+    """The start of the 10-second event-time bucket."""
+    seconds = int(at.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % BUCKET_S, UTC)
+
+
+def aggregate(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """One fact per kind, subject and bucket."""
+    found: dict[tuple[object, ...], Fact] = {}
+    for fact in facts:
+        address = (fact.kind, fact.subject, fact.bucket)
+        known = found.get(address)
+        found[address] = fact if known is None else _added(known, fact)
+    return tuple(found.values())
+
+
+def _added(one: Fact, other: Fact) -> Fact:
+    sums = dict(one.sums)
+    for name, value in other.sums.items():
+        sums[name] = sums.get(name, 0) + value
+    return Fact(
+        kind=one.kind,
+        subject=one.subject,
+        bucket=one.bucket,
+        sums=sums,
+        about=other.about,
+        marks=tuple(dict.fromkeys(one.marks + other.marks)),
+        samples=(one.samples + other.samples)[:SAMPLES_MAX],
+    )

@@ -1,0 +1,238 @@
+"""Folds records over shelves: echoes out, deciders in, sayings stamped with who, where and under which policy."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from ..records import About, Excerpt, Fact, Facts, Finding, SessionEnded, SessionStarted, Tick
+from ..step import Decider
+from .shelf import FINGERPRINTS_MAX, Live, moment
+
+REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
+EVIDENCE_MAX = 10
+LIVE_MAX = 20_000  # decoded shelves kept between groups
+SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
+SCOPE_IDLE_S = 14 * 24 * 3600.0
+
+Recall = Callable[[str], bytes | None]
+Writes = dict[int, list[tuple[str, bytes | None]]]
+
+
+class Isolated(Exception):
+    """A decider raised. Its memory stays as it was, the others went on."""
+
+    def __init__(self, decider: str, record: Any, why: str) -> None:
+        super().__init__(f"{decider}: {why}")
+        self.decider, self.record, self.why = decider, record, why
+
+
+class Fold:
+    """One stage's deciders over the shelves of one worker. Not thread-safe; one owner.
+
+    `recall` answers the stored bytes of a key. Call `remembered()` at the end of a group for what to write.
+    """
+
+    def __init__(
+        self, deciders: Iterable[Decider[Any]], recall: Recall, policy: str = "", idle_s: float = SESSION_IDLE_S
+    ) -> None:
+        self.deciders = {decider.name: decider for decider in deciders}
+        self.versions = {name: decider.version for name, decider in self.deciders.items()}
+        self.recall, self.policy, self.idle_s = recall, policy, idle_s
+        self.isolated: list[Isolated] = []
+        self.echoes = 0
+        self._readers: dict[type, tuple[Decider[Any], ...]] = {}
+        self._live: dict[str, Live] = {}
+        self._touched: dict[str, Live] = {}
+        self._gone: dict[str, int] = {}
+        self._heaps: dict[int, list[tuple[float, str]]] = {}
+
+    def event(self, event: Any, partition: int) -> list[Any]:
+        """What the deciders say to one event of the timeline; an echo says nothing."""
+        key, position = event.data.ctx.session_id, event.position
+        live = self._shelf(key, partition)
+        if live.echo(position.source, position.offset, f"{event.source}\x1f{event.id}"):
+            self.echoes += 1
+            return []
+        self._note(key, live, event)
+        said: list[Any] = []
+        for decider in self._readers_of(type(event)):
+            if decider.key(event) is not None:
+                said += self._step(decider, key, live, event)
+        return self._stamped(said, live, str(position), key) if said else said
+
+    def facts(self, batch: Facts, partition: int) -> list[Any]:
+        """What scope deciders say to the facts of one timeline message, each subject guarded by its position."""
+        source, offset = batch.position.source, batch.position.offset
+        fresh: dict[str, bool] = {}
+        out: list[Any] = []
+        for fact in batch.facts:
+            for decider in self._readers_of(Fact):
+                key = decider.key(fact)
+                if key is None:
+                    continue
+                live = self._shelf(key, partition)
+                if key not in fresh:
+                    fresh[key] = offset > live.positions.get(source, -1)
+                    live.positions[source] = max(offset, live.positions.get(source, -1))
+                if not fresh[key]:
+                    self.echoes += 1
+                    continue
+                self._note_fact(key, live, fact)
+                out += self._stamped(self._step(decider, key, live, fact), live, str(batch.position), key)
+        return out
+
+    def tick(self, partition: int, at_s: float) -> list[Any]:
+        """Wake what is due in `partition` by event time `at_s`: each decider hears of its own due time."""
+        heap = self._heaps.setdefault(partition, [])
+        out: list[Any] = []
+        while heap and heap[0][0] <= at_s:
+            _, key = heapq.heappop(heap)
+            live = self._existing(key)
+            if live is not None and live.partition == partition:
+                out += self._wake(key, live, at_s)
+        return out
+
+    def due_s(self, partition: int) -> float | None:
+        """When the next tick is wanted: `replay` makes its ticks at due times."""
+        heap = self._heaps.get(partition)
+        return heap[0][0] if heap else None
+
+    def rebuild(self, stored: Iterable[tuple[str, bytes]]) -> None:
+        """The heaps, anew, from every stored shelf after an assignment."""
+        self._live.clear()
+        self._touched.clear()
+        self._heaps = {}
+        for key, value in stored:
+            live = Live.of(value)
+            self._heaps.setdefault(live.partition, []).append((live.wake_s(self.idle_s), key))
+        for heap in self._heaps.values():
+            heapq.heapify(heap)
+
+    def remembered(self) -> Writes:
+        """What changed since the last call: partition -> (key, bytes, or None to forget). Each key once."""
+        writes: Writes = {}
+        for key, live in self._touched.items():
+            writes.setdefault(live.partition, []).append((key, live.encode(self.versions)))
+        for key, partition in self._gone.items():
+            writes.setdefault(partition, []).append((key, None))
+        self._touched, self._gone = {}, {}
+        if len(self._live) > LIVE_MAX:
+            for key in list(self._live)[: LIVE_MAX // 2]:
+                del self._live[key]
+        return writes
+
+    def _readers_of(self, kind: type) -> tuple[Decider[Any], ...]:
+        found = self._readers.get(kind)
+        if found is None:
+            found = tuple(decider for decider in self.deciders.values() if kind in decider.reads)
+            self._readers[kind] = found
+        return found
+
+    def _existing(self, key: str) -> Live | None:
+        live = self._live.get(key)
+        if live is None and key not in self._gone:
+            value = self.recall(key)
+            if value is not None:
+                live = self._live[key] = Live.of(value)
+        return live
+
+    def _shelf(self, key: str, partition: int) -> Live:
+        live = self._existing(key)
+        if live is None:
+            live = self._live[key] = Live(partition)
+            self._gone.pop(key, None)
+        self._touched[key] = live
+        return live
+
+    def _note(self, key: str, live: Live, event: Any) -> None:
+        seconds, kind, ctx = event.time.timestamp(), type(event), event.data.ctx
+        fresh = live.newest_s == 0.0
+        live.newest_s = max(live.newest_s, seconds)
+        if fresh or kind is SessionStarted:
+            given = getattr(event.data, "attribution", None) or live.about.attribution
+            live.about = About(ctx.agent.id, ctx.agent.version, ctx.env, ctx.session_id, ctx.root, ctx.user, given)
+        if fresh or kind is SessionEnded:
+            live.ended = live.ended or kind is SessionEnded
+            self._arm(key, live)
+
+    def _note_fact(self, key: str, live: Live, fact: Fact) -> None:
+        fresh = live.newest_s == 0.0
+        live.newest_s = max(live.newest_s, fact.bucket.timestamp())
+        live.about = fact.about
+        if fresh:
+            self._arm(key, live)
+
+    def _arm(self, key: str, live: Live) -> None:
+        heapq.heappush(self._heaps.setdefault(live.partition, []), (live.wake_s(self.idle_s), key))
+
+    def _wake(self, key: str, live: Live, at_s: float) -> list[Any]:
+        out: list[Any] = []
+        while live.due:
+            name, due = min(live.due.items(), key=lambda item: (item[1], item[0]))
+            if due > at_s:
+                break
+            del live.due[name]
+            self._touched[key] = live
+            decider = self.deciders.get(name)  # a decider may be gone from a newer release
+            if decider is not None:
+                out += self._stamped(self._step(decider, key, live, Tick(moment(due))), live, f"due/{due}", key)
+        if not live.due and live.expires_s(self.idle_s) <= at_s:
+            self._gone[key] = live.partition
+            self._live.pop(key, None)
+            self._touched.pop(key, None)
+        else:
+            self._arm(key, live)
+        return out
+
+    def _step(self, decider: Decider[Any], key: str, live: Live, record: Any) -> tuple[Any, ...]:
+        name = decider.name
+        memory = live.memory(name, decider.version, decider.memory)
+        try:
+            step = decider.step(memory, record)
+        except Exception as error:  # a decider's bug is its own: the others go on, the event becomes a dead letter
+            self.isolated.append(Isolated(name, record, repr(error)))
+            return ()
+        live.memories[name] = step.remember
+        if step.wake is None:
+            live.due.pop(name, None)
+        elif live.due.get(name) != (wake_s := step.wake.timestamp()):
+            live.due[name] = wake_s
+            heapq.heappush(self._heaps.setdefault(live.partition, []), (wake_s, key))
+        return step.say
+
+    def _stamped(self, said: Iterable[Any], live: Live, cause: str, key: str) -> list[Any]:
+        """A finding's id is fingerprint, memory key and cause; who it is about is what the shelf knows."""
+        out: list[Any] = []
+        for saying in said:
+            if isinstance(saying, Finding):
+                if self._repeats(saying, live):
+                    continue
+                saying = msgspec.structs.replace(
+                    saying,
+                    id=f"{saying.fingerprint}|{key}|{cause}",
+                    policy=self.policy,
+                    about=saying.about if saying.about.agent else live.about,
+                    evidence=saying.evidence[-EVIDENCE_MAX:],
+                )
+            out.append(saying)
+        return out
+
+    def _repeats(self, finding: Finding, live: Live) -> bool:
+        """Whether this shelf said so less than a minute of event time ago; a higher severity is news."""
+        what, at_s = f"{finding.fingerprint}|{finding.severity}", finding.at.timestamp()
+        if abs(at_s - live.said.get(what, -REPEAT_S)) < REPEAT_S:
+            return True
+        live.said[what] = at_s
+        if len(live.said) > FINGERPRINTS_MAX:
+            del live.said[min(live.said, key=live.said.__getitem__)]
+        return False
+
+
+def excerpt(event: Any, **more: Any) -> Excerpt:
+    """An event as evidence."""
+    kind = event.__struct_config__.tag
+    return Excerpt(position=str(event.position), type=kind, at=event.time, session=event.data.ctx.session_id, **more)

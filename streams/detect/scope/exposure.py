@@ -1,0 +1,56 @@
+"""Sessions and bad sessions per agent, release and environment, said once per closed minute."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ...records import Exposure, Fact, Tick
+from ...step import Order, Step
+from ..shelf import moment
+
+MINUTE_S = 60
+MARKS_MAX = 20_000  # bad once per user, failure group and day: the days before yesterday are forgotten
+
+
+class Minutes(Struct, frozen=True, array_like=True):
+    subject: tuple[str, ...]
+    open: dict[float, tuple[int, int]] = {}  # minute -> sessions, bad
+    closed_s: float = 0.0
+    marks: tuple[str, ...] = ()
+
+
+class ExposureMinutes:
+    name, version, memory = "exposure", 1, Minutes
+    reads: tuple[type, ...] = (Fact,)
+    order: Order = "bucketed"
+
+    def key(self, record: Any) -> str | None:
+        return "\x1f".join((self.name, *record.subject)) if record.kind == "exposure" else None
+
+    def step(self, memory: Minutes | None, record: Fact | Tick) -> Step[Minutes]:
+        if isinstance(record, Fact):
+            return self._added(memory or Minutes(record.subject), record)
+        return self._closed(memory, record) if memory else Step(None)
+
+    def _added(self, minutes: Minutes, fact: Fact) -> Step[Minutes]:
+        at_s = max(math.floor(fact.bucket.timestamp() / MINUTE_S) * MINUTE_S, minutes.closed_s)
+        known = set(minutes.marks)
+        fresh = [mark for mark in fact.marks if mark not in known]
+        sessions, bad = minutes.open.get(at_s, (0, 0))
+        opened = {**minutes.open, at_s: (sessions + fact.sums.get("sessions", 0), bad + len(fresh))}
+        marks = (*minutes.marks, *fresh)[-MARKS_MAX:]
+        return Step(replace(minutes, open=opened, marks=marks), (), moment(min(opened) + MINUTE_S))
+
+    def _closed(self, minutes: Minutes, tick: Tick) -> Step[Minutes]:
+        at_s = tick.at.timestamp()
+        closing = sorted(start for start in minutes.open if start + MINUTE_S <= at_s)
+        agent, release, environment = minutes.subject
+        said = tuple(Exposure(agent, release, environment, moment(start), *minutes.open[start]) for start in closing)
+        waiting = {start: counts for start, counts in minutes.open.items() if start not in closing}
+        closed_s = max(minutes.closed_s, math.floor(at_s / MINUTE_S) * MINUTE_S)
+        wake = moment(min(waiting) + MINUTE_S) if waiting else None
+        return Step(replace(minutes, open=waiting, closed_s=closed_s), said, wake)

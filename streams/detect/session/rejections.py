@@ -1,0 +1,67 @@
+"""A producer whose events cannot be used: one incident per agent and reason, with a corrected example."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ...records import Finding, IntakeRejected, Severity
+from ...step import Order, Step
+from ..fingerprint import fingerprint
+from ..fold import excerpt
+
+
+class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    rejected_min: int = 1
+
+
+class Seen(Struct, frozen=True, array_like=True):
+    reasons: dict[str, int] = {}
+
+
+class IntakeRejections:
+    """Subject: agent (or the source partition where no agent could be read) and reason."""
+
+    name, version, memory = "intake.rejected", 1, Seen
+    reads: tuple[type, ...] = (IntakeRejected,)
+    order: Order = "free"
+    severity: Severity = "medium"
+    runbook = (
+        "Run `tocsin deadletters list` and `show` one of them.\n"
+        "Check the producer with `tocsin check --events FILE`.\n"
+        "After the fix, `tocsin deadletters resend` brings the repaired events back."
+    )
+    limits: type = Thresholds
+    REASONS_MAX = 64
+
+    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "medium") -> None:
+        self.thresholds, self.severity = thresholds or Thresholds(), severity
+
+    def key(self, record: IntakeRejected) -> str | None:
+        return record.data.ctx.session_id
+
+    def step(self, memory: Seen | None, record: IntakeRejected) -> Step[Seen]:
+        seen = memory or Seen()
+        data = record.data
+        if data.reason not in seen.reasons and len(seen.reasons) >= self.REASONS_MAX:
+            return Step(seen)
+        count = seen.reasons.get(data.reason, 0) + 1
+        after = Seen({**seen.reasons, data.reason: count})
+        return Step(after, (self._finding(record, count),) if count >= self.thresholds.rejected_min else ())
+
+    def _finding(self, record: IntakeRejected, count: int) -> Finding:
+        data = record.data
+        agent = data.ctx.agent.id
+        return Finding(
+            detector=self.name,
+            version=self.version,
+            fingerprint=fingerprint(self.name, agent, data.reason),
+            subject={"agent": agent, "reason": data.reason},
+            title=f"{agent}: events are rejected: {data.reason}",
+            severity=self.severity,
+            at=record.at,
+            count=count,
+            observed=f"{data.detail} at {data.pointer or 'the message'}",
+            expected="events that follow the published schemas",
+            evidence=(excerpt(record, status=data.reason, text=f"{data.pointer} {data.detail}"[:300]),),
+            hint=data.example,
+        )
