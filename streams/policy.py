@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import re
 import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,7 +112,7 @@ class PolicyError(Exception):
     """Every error of a policy file, each with its line and a suggestion."""
 
 
-DEFAULT = files("streams").joinpath("policy.toml").read_text(encoding="utf-8")
+DEFAULT = Path(__file__).with_name("policy.toml").read_text(encoding="utf-8")
 
 
 def load(path: Path | None = None) -> Policy:
