@@ -12,6 +12,7 @@ from ..fold import excerpt
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rejected_min: int = 1
+    page_min: int = 10  # that many of one kind: the agent is flying blind, somebody should look now
 
 
 class Seen(Struct, frozen=True, array_like=True):
@@ -24,7 +25,7 @@ class IntakeRejections:
     name, version, memory = "intake.rejected", 1, Seen
     reads: tuple[type, ...] = (IntakeRejected,)
     order: Order = "free"
-    severity: Severity = "medium"
+    severity: Severity = "high"
     runbook = (
         "Run `tocsin deadletters list` and `show` one of them.\n"
         "Check the producer with `tocsin check --events FILE`.\n"
@@ -33,7 +34,7 @@ class IntakeRejections:
     limits: type = Thresholds
     REASONS_MAX = 64
 
-    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "medium") -> None:
+    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "high") -> None:
         self.thresholds, self.severity = thresholds or Thresholds(), severity
 
     def key(self, record: IntakeRejected) -> str | None:
@@ -57,7 +58,7 @@ class IntakeRejections:
             fingerprint=fingerprint(self.name, agent, data.reason),
             subject={"agent": agent, "reason": data.reason},
             title=f"{agent}: events are rejected: {data.reason}",
-            severity=self.severity,
+            severity=self.severity if count >= self.thresholds.page_min else "medium",
             at=record.at,
             count=count,
             observed=f"{data.detail} at {data.pointer or 'the message'}",
