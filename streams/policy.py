@@ -25,6 +25,8 @@ class Time(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lateness_s: Annotated[float, Meta(ge=0)] = 30.0
     idle_s: Positive = 60.0
     tick_s: Positive = 1.0
+    bucket_s: AtLeastOne = 10  # facts are summed per bucket of event time
+    minute_s: AtLeastOne = 60  # sessions are counted per closed minute
 
 
 class Owner(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

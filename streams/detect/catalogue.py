@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .facts import BUCKET_S
 from .scope.evaluator_failures import EvaluatorFailures
-from .scope.exposure import ExposureMinutes
+from .scope.exposure import MINUTE_S, ExposureMinutes
 from .session.cost import SessionCost
 from .session.evaluations import CriticalEvaluator, EvaluationFacts
 from .session.exposure import ExposureFacts
@@ -18,15 +19,15 @@ SCOPE_DETECTORS: tuple[Any, ...] = (EvaluatorFailures,)
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 
 
-def session_deciders(stanzas: Mapping[str, Any]) -> tuple[Any, ...]:
+def session_deciders(stanzas: Mapping[str, Any], bucket_s: int = BUCKET_S) -> tuple[Any, ...]:
     """What folds the timeline: detectors with their thresholds, then what says facts."""
-    return (*_made(SESSION_DETECTORS, stanzas), EvaluationFacts(), ExposureFacts())
+    return (*_made(SESSION_DETECTORS, stanzas), EvaluationFacts(bucket_s), ExposureFacts(bucket_s))
 
 
-def scope_deciders(stanzas: Mapping[str, Any]) -> tuple[Any, ...]:
+def scope_deciders(stanzas: Mapping[str, Any], bucket_s: int = BUCKET_S, minute_s: int = MINUTE_S) -> tuple[Any, ...]:
     """What folds the facts."""
-    return (*_made(SCOPE_DETECTORS, stanzas), ExposureMinutes())
+    return (*_made(SCOPE_DETECTORS, stanzas, bucket_s=bucket_s), ExposureMinutes(minute_s))
 
 
-def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any]) -> list[Any]:
-    return [d(stanzas[d.name].thresholds, stanzas[d.name].severity) for d in detectors]
+def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any], **more: Any) -> list[Any]:
+    return [d(stanzas[d.name].thresholds, stanzas[d.name].severity, **more) for d in detectors]

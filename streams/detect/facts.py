@@ -11,10 +11,10 @@ BUCKET_S = 10
 SAMPLES_MAX = 3
 
 
-def bucket_of(at: datetime) -> datetime:
-    """The start of the 10-second event-time bucket."""
+def bucket_of(at: datetime, bucket_s: int = BUCKET_S) -> datetime:
+    """The start of the event-time bucket."""
     seconds = int(at.timestamp())
-    return datetime.fromtimestamp(seconds - seconds % BUCKET_S, UTC)
+    return datetime.fromtimestamp(seconds - seconds % bucket_s, UTC)
 
 
 def aggregate(facts: Iterable[Fact]) -> tuple[Fact, ...]:

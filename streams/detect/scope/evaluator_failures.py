@@ -63,8 +63,10 @@ class EvaluatorFailures:
     )
     limits: type = Thresholds
 
-    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "high") -> None:
-        self.thresholds, self.severity = thresholds or Thresholds(), severity
+    def __init__(
+        self, thresholds: Thresholds | None = None, severity: Severity = "high", bucket_s: int = BUCKET_S
+    ) -> None:
+        self.thresholds, self.severity, self.bucket_s = thresholds or Thresholds(), severity, bucket_s
 
     def key(self, record: Any) -> str | None:
         return "\x1f".join((self.name, *record.subject)) if record.kind == "evaluation" else None
@@ -86,23 +88,23 @@ class EvaluatorFailures:
         ordered = tuple(buckets[key] for key in sorted(buckets))
         samples = sorted({*sums.samples, *fact.samples}, key=lambda s: (s.at, s.position))[-SAMPLES_MAX:]
         after = replace(sums, open=ordered, late=sums.late + (passed + failed if late else 0), samples=tuple(samples))
-        return Step(after, (), _end(ordered[0]))
+        return Step(after, (), self._end(ordered[0]))
 
     def _closed(self, sums: Sums, tick: Tick) -> Step[Sums]:
         at_s = tick.at.timestamp()
         said: tuple[Finding, ...] = ()
         waiting = []
         for bucket in sums.open:
-            if bucket.at_s + BUCKET_S > at_s:
+            if bucket.at_s + self.bucket_s > at_s:
                 waiting.append(bucket)
                 continue
             sums = self._stepped(sums, bucket)
             if self._told_again(sums, bucket):
                 sums = replace(sums, told_s=bucket.at_s)
                 said = (self._finding(sums, bucket),)
-        closed_s = max(sums.closed_s, math.floor(at_s / BUCKET_S) * BUCKET_S)
+        closed_s = max(sums.closed_s, math.floor(at_s / self.bucket_s) * self.bucket_s)
         after = replace(sums, open=tuple(waiting), closed_s=closed_s)
-        return Step(after, said, _end(waiting[0]) if waiting else None)
+        return Step(after, said, self._end(waiting[0]) if waiting else None)
 
     def _stepped(self, sums: Sums, bucket: Bucket) -> Sums:
         limits = self.thresholds
@@ -128,7 +130,7 @@ class EvaluatorFailures:
             subject={"agent": agent, "evaluator": evaluator},
             title=f"{agent}: evaluator {evaluator} fails too often",
             severity=self.severity,
-            at=moment(bucket.at_s + BUCKET_S),
+            at=moment(bucket.at_s + self.bucket_s),
             count=sums.failed,
             observed=f"{sums.failed} of {n} failed ({sums.failed / n:.0%}) in release {release or 'unknown'}",
             expected=f"about {p:.0%}",
@@ -136,6 +138,5 @@ class EvaluatorFailures:
             releases=(release,) if release else (),
         )
 
-
-def _end(bucket: Bucket) -> datetime:
-    return moment(bucket.at_s + BUCKET_S)
+    def _end(self, bucket: Bucket) -> datetime:
+        return moment(bucket.at_s + self.bucket_s)

@@ -28,6 +28,9 @@ class ExposureMinutes:
     reads: tuple[type, ...] = (Fact,)
     order: Order = "bucketed"
 
+    def __init__(self, minute_s: int = MINUTE_S) -> None:
+        self.minute_s = minute_s
+
     def key(self, record: Any) -> str | None:
         return "\x1f".join((self.name, *record.subject)) if record.kind == "exposure" else None
 
@@ -37,20 +40,20 @@ class ExposureMinutes:
         return self._closed(memory, record) if memory else Step(None)
 
     def _added(self, minutes: Minutes, fact: Fact) -> Step[Minutes]:
-        at_s = max(math.floor(fact.bucket.timestamp() / MINUTE_S) * MINUTE_S, minutes.closed_s)
+        at_s = max(math.floor(fact.bucket.timestamp() / self.minute_s) * self.minute_s, minutes.closed_s)
         known = set(minutes.marks)
         fresh = [mark for mark in fact.marks if mark not in known]
         sessions, bad = minutes.open.get(at_s, (0, 0))
         opened = {**minutes.open, at_s: (sessions + fact.sums.get("sessions", 0), bad + len(fresh))}
         marks = (*minutes.marks, *fresh)[-MARKS_MAX:]
-        return Step(replace(minutes, open=opened, marks=marks), (), moment(min(opened) + MINUTE_S))
+        return Step(replace(minutes, open=opened, marks=marks), (), moment(min(opened) + self.minute_s))
 
     def _closed(self, minutes: Minutes, tick: Tick) -> Step[Minutes]:
         at_s = tick.at.timestamp()
-        closing = sorted(start for start in minutes.open if start + MINUTE_S <= at_s)
+        closing = sorted(start for start in minutes.open if start + self.minute_s <= at_s)
         agent, release, environment = minutes.subject
         said = tuple(Exposure(agent, release, environment, moment(start), *minutes.open[start]) for start in closing)
         waiting = {start: counts for start, counts in minutes.open.items() if start not in closing}
-        closed_s = max(minutes.closed_s, math.floor(at_s / MINUTE_S) * MINUTE_S)
-        wake = moment(min(waiting) + MINUTE_S) if waiting else None
+        closed_s = max(minutes.closed_s, math.floor(at_s / self.minute_s) * self.minute_s)
+        wake = moment(min(waiting) + self.minute_s) if waiting else None
         return Step(replace(minutes, open=waiting, closed_s=closed_s), said, wake)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ...records import About, EvalScored, Fact, Finding, Severity, Status
 from ...step import Order, Step
-from ..facts import bucket_of
+from ..facts import BUCKET_S, bucket_of
 from ..fingerprint import fingerprint
 from ..fold import excerpt
 
@@ -71,6 +71,9 @@ class EvaluationFacts:
     reads: tuple[type, ...] = (EvalScored,)
     order: Order = "free"
 
+    def __init__(self, bucket_s: int = BUCKET_S) -> None:
+        self.bucket_s = bucket_s
+
     def key(self, record: EvalScored) -> str | None:
         return record.data.ctx.session_id
 
@@ -82,7 +85,7 @@ class EvaluationFacts:
         fact = Fact(
             kind="evaluation",
             subject=(ctx.agent.id, record.data.evaluator.name, ctx.agent.version, ctx.env),
-            bucket=bucket_of(record.at),
+            bucket=bucket_of(record.at, self.bucket_s),
             sums={what: 1},
             about=About(agent=ctx.agent.id, release=ctx.agent.version, environment=ctx.env),
             samples=(_evidence(record),) if what == "failed" else (),

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ...records import About, EvalScored, Fact, SessionEnded, SessionStarted, SessionStatus
 from ...step import Order, Step
-from ..facts import bucket_of
+from ..facts import BUCKET_S, bucket_of
 
 BAD = (SessionStatus.failed, SessionStatus.timed_out)
 
@@ -24,6 +24,9 @@ class ExposureFacts:
     reads: tuple[type, ...] = (SessionStarted, SessionEnded, EvalScored)
     order: Order = "near"
 
+    def __init__(self, bucket_s: int = BUCKET_S) -> None:
+        self.bucket_s = bucket_s
+
     def key(self, record: SessionStarted | SessionEnded | EvalScored) -> str | None:
         return record.data.ctx.session_id
 
@@ -36,7 +39,7 @@ class ExposureFacts:
         fact = Fact(
             kind="exposure",
             subject=(ctx.agent.id, ctx.agent.version, ctx.env),
-            bucket=bucket_of(record.at),
+            bucket=bucket_of(record.at, self.bucket_s),
             sums={"sessions": 1} if counts else {},
             about=About(agent=ctx.agent.id, release=ctx.agent.version, environment=ctx.env),
             marks=(f"{ctx.user or ctx.root}|{group}|{day}",) if group else (),

@@ -1,0 +1,1 @@
+"""The command: each file one family of subcommands. They wire, they do not decide."""

@@ -1,0 +1,45 @@
+"""The roles, and how one runs: settings, policy, metrics, liveness, a clean end on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import signal
+import sys
+
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from .health import Health
+from .policy import Policy
+from .settings import Settings
+
+ROLES = ("intake", "detect", "respond", "learn", "web")
+MODULES = {role: f"streams.{role}.worker" for role in ROLES} | {"web": "streams.web.app"}
+
+
+def run(role: str, settings: Settings, policy: Policy) -> int:
+    """Run one role until SIGTERM or SIGINT. Answers the exit code: 0 asked to end, 1 failed."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=f"{role} %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("streams").setLevel(logging.INFO)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(role, settings, policy))
+
+
+async def _run(role: str, settings: Settings, policy: Policy) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    registry = CollectorRegistry()
+    health = Health(registry, settings.metrics_host, settings.metrics_port, role=role)
+    await health.start()
+    try:
+        await importlib.import_module(MODULES[role]).run(settings, policy, registry, health.progress, stop)
+    except Exception:  # the last place that can say why a role ended
+        logging.getLogger(f"streams.{role}").exception("the %s role ends", role)
+        return 1
+    finally:
+        await health.stop()
+    return 0
