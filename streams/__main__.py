@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from .command.demo import demo
 from .command.start import run, up
 
 click.rich_click.TEXT_MARKUP = "rich"
@@ -18,7 +19,7 @@ def main() -> None:
     """
 
 
-for command in (up, run):
+for command in (demo, up, run):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -80,7 +80,9 @@ class Stage:
             if again == 0.0:
                 delay = min(0.5 * 2**times, RESTART_S_MAX)
                 self._died[role] = (times + 1, time.monotonic() + delay)
-                self.say(f"{role} ended with {process.returncode}, starting again in {delay:.0f} s; see {self._log(role)}")
+                self.say(
+                    f"{role} ended with {process.returncode}, starting again in {delay:.0f} s; see {self._log(role)}"
+                )
             elif time.monotonic() >= again:
                 self._died[role] = (times, 0.0)
                 self._start(role)

@@ -94,7 +94,9 @@ def up(sandbox: bool) -> None:
     policy_or_exit(settings)
     try:
         with Stage(settings, token=token_of(settings.datadir), sandbox=sandbox, say=_say) as stage:
-            console.print(f"Kafka [b]{stage.kafka}[/b]   pages [b]{stage.pages}[/b]   token in {settings.datadir}/token")
+            console.print(
+                f"Kafka [b]{stage.kafka}[/b]   pages [b]{stage.pages}[/b]   token in {settings.datadir}/token"
+            )
             for name, url in stage.sandbox_urls.items():
                 console.print(f"Sandbox {name} [b]{url}[/b]")
             console.print("Ctrl-C ends it.")

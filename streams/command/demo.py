@@ -1,0 +1,203 @@
+"""`tocsin demo`: everything embedded, a fleet that misbehaves on purpose, a person who resolves tickets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import rich_click as click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from ..sandbox import fleet as fleets
+from .stage import Stage, StageError
+from .start import policy_or_exit, settings_or_exit, token_of, until_interrupted
+
+POLICY = """# The demo waits less: shorter lateness and buckets, nothing else differs.
+name = "demo"
+
+[time]
+lateness_s = 1.0
+idle_s = 3.0
+tick_s = 0.5
+bucket_s = 2
+minute_s = 5
+"""
+DECISIONS: dict[str, tuple[str, str | None]] = {
+    fleets.SUPPORT: ("fixed", fleets.FIXED),
+    fleets.RESEARCH: ("accepted_risk", None),
+    fleets.BILLING: ("external_cause", None),
+    fleets.LEGACY: ("fixed", "2"),
+}
+RELEASES = (fleets.STABLE, fleets.REGRESSED, fleets.FIXED)
+EXIT_S_MAX = 240.0
+
+
+@click.command()
+@click.option("--exit", "exits", is_flag=True, help="End by itself once every trouble was found, told and resolved.")
+@click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write what happened to FILE.")
+def demo(*, exits: bool, report: Path | None) -> None:
+    """Show the whole job on real parts: Kafka, PostgreSQL, and a Jira and a Slack to click through.
+
+    The first start downloads Kafka (45 MB). Exit codes: 0 all as promised, 1 something is missing, 2 usage.
+
+    Example: tocsin demo --exit --json demo.json
+    """
+    settings = settings_or_exit()
+    datadir = settings.datadir / "demo"
+    shutil.rmtree(datadir, ignore_errors=True)  # the demo tells the same story each time
+    datadir.mkdir(parents=True)
+    policy = datadir / "policy.toml"
+    policy.write_text(POLICY, encoding="utf-8")
+    settings = msgspec.structs.replace(settings, datadir=datadir, policy=policy)
+    policy_or_exit(settings)
+    console = Console(stderr=exits)
+    overrides = {"TOCSIN_POLICY": str(policy), "TOCSIN_POLL_TICKETS_S": "1"}
+    try:
+        with Stage(settings, token=token_of(datadir), sandbox=True, say=console.print, overrides=overrides) as stage:
+            story = Story(stage)
+            done = story.play(console, exits=exits)
+            if report:
+                report.write_text(json.dumps(story.report(), indent=2) + "\n", encoding="utf-8")
+    except StageError as error:
+        raise click.ClickException(str(error)) from None
+    if exits and not done:
+        console.print(f"[red]Not everything happened within {EXIT_S_MAX:.0f} s:[/red] " + "; ".join(story.missing()))
+        sys.exit(1)
+
+
+class Story:
+    """What happens on the stage, asked of the product's own API, as anybody could."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.started = time.monotonic()
+        self.troubles = {
+            agent: {
+                "name": name,
+                "detector": detector,
+                "agent": agent,
+                "incident": None,
+                "ticket": None,
+                "page": None,
+                "outcome": None,
+            }
+            for name, detector, agent in fleets.troubles()
+        }
+        self.gates: dict[str, list[dict[str, Any]]] = {release: [] for release in RELEASES}
+        self.counts: dict[str, int] = {}
+
+    def play(self, console: Console, *, exits: bool) -> bool:
+        """Until Ctrl-C, or with `exits` until all is done or the time is over. Answers whether all is done."""
+        interrupted = until_interrupted()
+        self.fleet, self.triager = self.stage.submit(self._enter())
+        screen = Live(self.table(), console=console, refresh_per_second=4, transient=False)
+        with screen:
+            while not interrupted():
+                self.stage.mend()
+                self.look()
+                screen.update(self.table())
+                if exits and (not self.missing() or time.monotonic() - self.started > EXIT_S_MAX):
+                    break
+                time.sleep(0.4)
+        self.stage.submit(self._leave())
+        return not self.missing()
+
+    async def _enter(self) -> tuple[Any, Any]:
+        from ..sandbox.triager import Triager  # noqa: PLC0415
+
+        fleet = fleets.Fleet(self.stage.kafka)
+        triager = Triager(self.stage.sandbox_urls["Jira"], DECISIONS)
+        self._tasks = [asyncio.create_task(fleet.run()), asyncio.create_task(triager.run())]
+        return fleet, triager
+
+    async def _leave(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def look(self) -> None:
+        """Ask the API what is known by now; what it cannot answer yet is asked again."""
+        for incident in (self._get("/v1/incidents?limit=100") or {}).get("incidents", []):
+            trouble = self.troubles.get(incident["about"].get("agent", ""))
+            if trouble and trouble["detector"] == incident["detector"]:
+                trouble |= {key: incident.get(key) for key in ("ticket", "page", "outcome")} | {
+                    "incident": incident["id"]
+                }
+                if incident.get("outcome"):
+                    self._repair(incident["about"]["agent"])
+        for release, states in self.gates.items():
+            question = urllib.parse.urlencode({"agent": fleets.SUPPORT, "release": release, "environment": "prod"})
+            decision = self._get(f"/v1/gates/promotion/decision?{question}")
+            if decision and (not states or states[-1]["state"] != decision["state"]):
+                at = round(time.monotonic() - self.started, 1)
+                states.append({"at_s": at, "state": decision["state"], "summary": decision["summary"]})
+        self.counts["events"] = self.fleet.sent
+
+    def _repair(self, agent: str) -> None:
+        """The person who resolved the ticket also did something about it."""
+        self.fleet.calm.add(agent)
+        if agent == fleets.SUPPORT:
+            self.stage.submit(_set(self.fleet.fixed))
+
+    def _get(self, path: str) -> Any:
+        try:
+            with urllib.request.urlopen(self.stage.pages + path, timeout=5) as answer:  # noqa: S310 - our own pages
+                return json.load(answer)
+        except (OSError, ValueError):
+            return None
+
+    def missing(self) -> list[str]:
+        found = [
+            f"{trouble['name']}: no {what}"
+            for trouble in self.troubles.values()
+            for what in ("incident", "ticket", "page", "outcome")
+            if not trouble[what]
+        ]
+        wanted = {fleets.STABLE: "allow", fleets.REGRESSED: "block", fleets.FIXED: "allow"}
+        found += [
+            f"gate for {release} never answered {state}"
+            for release, state in wanted.items()
+            if state not in [each["state"] for each in self.gates[release]]
+        ]
+        return found
+
+    def report(self) -> dict[str, Any]:
+        health = self._get("/v1/health") or {}
+        return {
+            "troubles": list(self.troubles.values()),
+            "gates": {f"{fleets.SUPPORT}@{release}": states for release, states in self.gates.items()},
+            "counts": {**self.counts, **health.get("counts", {})},
+            "seconds": round(time.monotonic() - self.started, 1),
+            "complete": not self.missing(),
+        }
+
+    def table(self) -> Group:
+        table = Table(
+            "trouble", "detector", "page", "ticket", "outcome", title="What the fleet does wrong, and what became of it"
+        )
+        for trouble in self.troubles.values():
+            cells = (trouble[key] for key in ("page", "ticket", "outcome"))
+            table.add_row(trouble["name"], trouble["detector"], *(str(cell or "…") for cell in cells))
+        gates = Table("release", "the gate said", title=f"May it be promoted? {fleets.SUPPORT}, prod")
+        for release, states in self.gates.items():
+            said = " → ".join(f"{each['state']} ({each['at_s']:.0f} s)" for each in states)
+            gates.add_row(release, said or "…")
+        urls = "   ".join(
+            f"{name} {url}" for name, url in {"Pages": self.stage.pages, **self.stage.sandbox_urls}.items()
+        )
+        return Group(table, gates, f"{urls}\n{self.counts.get('events', 0)} events sent. Ctrl-C ends it.")
+
+
+async def _set(event: asyncio.Event) -> None:
+    event.set()

@@ -1,0 +1,48 @@
+"""A scripted person who works the sandbox Jira: waits for a ticket's evidence, then resolves it with an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+OUTCOME_FIELD = "customfield_10100"
+
+
+class Triager:
+    """Resolves each open ticket whose summary names a known agent. `decisions` is agent -> (outcome, fix version)."""
+
+    def __init__(self, jira: str, decisions: dict[str, tuple[str, str | None]]) -> None:
+        self.jira, self.decisions = jira, decisions
+        self.resolved: dict[str, str] = {}  # agent -> ticket
+
+    async def run(self, every_s: float = 1.0) -> None:
+        auth = aiohttp.BasicAuth("dana@example.com", "sandbox")
+        async with aiohttp.ClientSession(self.jira, auth=auth) as session:
+            while len(self.resolved) < len(self.decisions):
+                await self._look(session)
+                await asyncio.sleep(every_s)
+
+    async def _look(self, session: aiohttp.ClientSession) -> None:
+        query = {"jql": "statusCategory != Done", "fields": "summary,attachment", "maxResults": "50"}
+        async with session.get("/rest/api/3/search/jql", params=query) as answer:
+            answer.raise_for_status()
+            issues = (await answer.json())["issues"]
+        for issue in issues:
+            summary, evidence = issue["fields"]["summary"], issue["fields"].get("attachment")
+            agent = next((name for name in self.decisions if name in summary), None)
+            if agent and agent not in self.resolved and evidence:
+                await self._resolve(session, issue["key"], *self.decisions[agent])
+                self.resolved[agent] = issue["key"]
+
+    async def _resolve(self, session: aiohttp.ClientSession, key: str, outcome: str, fixed_in: str | None) -> None:
+        url = f"/rest/api/3/issue/{key}/transitions"
+        async with session.get(url) as answer:
+            transitions = (await answer.json())["transitions"]
+        done = next(each for each in transitions if each["to"]["statusCategory"]["key"] == "done")
+        fields: dict[str, Any] = {OUTCOME_FIELD: {"value": outcome}, "resolution": {"name": "Done"}}
+        if fixed_in:
+            fields["fixVersions"] = [{"name": fixed_in}]
+        async with session.post(url, json={"transition": {"id": done["id"]}, "fields": fields}) as answer:
+            answer.raise_for_status()
