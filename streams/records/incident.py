@@ -94,6 +94,9 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
     fixed_in: str | None = None
     resolved_at: datetime | None = None
     acknowledged_by: str | None = None
+    resolved_by: str | None = None
+    previous_ticket: str | None = None  # of the episode before this one
+    told: dict[str, int] = {}  # how many obligations of each kind people are owed for it so far
     policy: str = ""
 
 
@@ -101,7 +104,7 @@ class Due(Struct, frozen=True, tag="due", tag_field="record"):
     """People should hear of this. One per grouping key of the incident; `of` says how many there are."""
 
     incident: Incident
-    want: tuple[str, ...]  # page, ticket, duplicate, …
+    want: tuple[str, ...]  # page, ticket, duplicate, acknowledged, update, settled, outcome
     grouping: str
     of: int
     at: datetime  # wall clock of the input
@@ -121,6 +124,14 @@ class Grouped(Struct, frozen=True, tag="grouped", tag_field="record"):
     incident: str
     parent: str
     at: datetime
+
+
+class Released(Struct, frozen=True, tag="released", tag_field="record"):
+    """What held `incident` has ended: if it is still open and was seen lately, it asks again."""
+
+    incident: str
+    by: Literal["group", "silence", "owner"]
+    at: datetime  # wall clock
 
 
 class Obligation(Struct, frozen=True, tag="obligation", tag_field="record", omit_defaults=True):
