@@ -131,9 +131,7 @@ def _cut(request: web.Request, *, reset: bool) -> web.StreamResponse:
     return web.Response()
 
 
-async def _half(
-    request: web.Request, answer: web.StreamResponse | None, *, close: bool = True
-) -> web.StreamResponse:
+async def _half(request: web.Request, answer: web.StreamResponse | None, *, close: bool = True) -> web.StreamResponse:
     """Announce the whole answer and send half of it."""
     whole = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
     whole = whole or b'{"ok": true, "id": "10000", "key": "'

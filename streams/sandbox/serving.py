@@ -1,5 +1,9 @@
 """What both sandbox receivers serve alike: start and stop, the call log, faults, same-origin, pages and their look."""
 
+import argparse
+import asyncio
+import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -52,14 +56,16 @@ class Serving:
             lstrip_blocks=True,
         )
         self.app = web.Application(middlewares=[self._record, self._same_origin], client_max_size=64 * 2**20)
-        self.app.add_routes([
-            web.get("/_sandbox/look.css", self._look),
-            web.get("/_sandbox/faults", self._list_faults),
-            web.post("/_sandbox/faults", self._add_fault),
-            web.delete("/_sandbox/faults", self._clear_faults),
-            web.get("/_sandbox/calls", self._list_calls),
-            web.delete("/_sandbox/calls", self._clear_calls),
-        ])
+        self.app.add_routes(
+            [
+                web.get("/_sandbox/look.css", self._look),
+                web.get("/_sandbox/faults", self._list_faults),
+                web.post("/_sandbox/faults", self._add_fault),
+                web.delete("/_sandbox/faults", self._clear_faults),
+                web.get("/_sandbox/calls", self._list_calls),
+                web.delete("/_sandbox/calls", self._clear_calls),
+            ]
+        )
 
     async def start(self) -> str:
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0)
@@ -157,3 +163,23 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPException as refused:
         headers = {k: v for k, v in refused.headers.items() if k.lower() not in {"content-type", "content-length"}}
         return web.Response(status=refused.status, text=refused.text, headers=headers)
+
+
+def arguments(what: str, *, port: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
+    parser.add_argument("--port", type=int, default=port)
+    parser.add_argument("--state", type=Path, help="a file that keeps the state over a restart")
+    parser.add_argument("--token", help="what clients must show; without it everybody is let in")
+    parser.add_argument("--public-url", help="where a browser finds this server, when it is not where programs do")
+    return parser
+
+
+async def until_stopped(name: str, start: Callable[[], Awaitable[str]], stop: Callable[[], Awaitable[None]]) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    sys.stdout.write(f"sandbox {name} on {await start()}\n")
+    sys.stdout.flush()
+    await stopped.wait()
+    await stop()

@@ -1,0 +1,5 @@
+"""A sandbox Jira: tickets, search that lags, faults on demand, and pages a person can click."""
+
+from streams.sandbox.jira.server import SandboxJira
+
+__all__ = ["SandboxJira"]

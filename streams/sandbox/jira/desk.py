@@ -1,0 +1,124 @@
+"""What every Jira route needs: who asks, which ticket, which body, and how a refusal is answered."""
+
+import base64
+import binascii
+import hmac
+import json
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streams.sandbox.jira.catalogue import FIELDS, ROBOT
+from streams.sandbox.jira.fields import Refused, Screen
+from streams.sandbox.jira.state import Book
+from streams.sandbox.jira.ticket import Ticket
+from streams.sandbox.jira.wire import Wire
+from streams.sandbox.serving import Handler, Serving
+
+NOT_FOUND = "Issue does not exist or you do not have permission to see it."
+
+
+class Desk:
+    """`off_screen` and `required` change the create screen, as an administrator would behind our back."""
+
+    def __init__(self, book: Book, serving: Serving, token: str | None) -> None:
+        self.book = book
+        self.serving = serving
+        self.off_screen: set[str] = set()
+        self.required = {name for name, field in FIELDS.items() if field.required}
+        self.author = ROBOT.id
+        self._token = token
+        serving.app.middlewares.append(self._guard)
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith("/rest/") and not self._known(request):
+            body = {"message": "Client must be authenticated to access this resource.", "status-code": 401}
+            return web.json_response(body, status=401, headers={"WWW-Authenticate": 'Basic realm="sandbox"'})
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return web.json_response(refused.body, status=refused.status)
+
+    def _known(self, request: web.Request) -> bool:
+        """The token is given as `email:token` or as the token alone; who the server is, anybody may ask."""
+        if self._token is None or request.path.endswith("/serverInfo"):
+            return True
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        try:
+            pair = base64.b64decode(given, validate=True) if scheme.lower() == "basic" else b""
+        except binascii.Error:
+            return False
+        shown = pair if ":" in self._token else pair.partition(b":")[2]
+        return hmac.compare_digest(shown, self._token.encode())
+
+    def wire(self, request: web.Request) -> Wire:
+        return Wire(self.book, request.match_info.get("api", "3"), self.serving.origin(request))
+
+    def ticket(self, request: web.Request) -> Ticket:
+        found = self.book.find(request.match_info["ticket"])
+        if found is None:
+            raise Refused(404, [NOT_FOUND])
+        return found
+
+    def project(self, id_or_key: str) -> str:
+        for key, number in self.book.projects.items():
+            if id_or_key in {key, number}:
+                return key
+        raise Refused(404, [f"No project could be found with key '{id_or_key}'."])
+
+    def screen(self, request: web.Request, project: str, names: frozenset[str]) -> Screen:
+        return Screen(self.book, project, request.match_info.get("api", "3"), names - self.off_screen)
+
+
+async def body(request: web.Request) -> dict[str, Any]:
+    try:
+        given = msgspec.json.decode(await request.read())
+    except msgspec.DecodeError:
+        raise Refused(400, ["There was an error parsing JSON. Check that your request body is valid."]) from None
+    if not isinstance(given, dict):
+        raise Refused(400, ["Invalid request payload. Refer to the REST API documentation and try again."])
+    return given
+
+
+def listed(request: web.Request, name: str) -> list[str]:
+    """A query parameter that is repeated, separated by commas, or both."""
+    return [one.strip() for given in request.query.getall(name, []) for one in given.split(",") if one.strip()]
+
+
+def number(request: web.Request, name: str, default: int, most: int) -> int:
+    given = request.query.get(name, "")
+    if not given:
+        return default
+    if not given.isdecimal():
+        raise Refused(400, [f"{name} must be a number."])
+    return min(int(given), most)
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status, body=json.dumps(value).encode(), content_type="application/json", charset="utf-8"
+    )
+
+
+def nothing() -> web.Response:
+    return web.Response(status=204)
+
+
+def properties(given: Any) -> dict[str, Any]:
+    """Entity properties as create, edit and comment take them."""
+    found: dict[str, Any] = {}
+    for one in given or []:
+        if not isinstance(one, dict) or not isinstance(one.get("key"), str) or "value" not in one:
+            raise Refused(400, ["A property needs a key and a value."])
+        found[one["key"]] = checked(one["key"], one["value"])
+    return found
+
+
+def checked(key: str, value: Any) -> Any:
+    if not 0 < len(key) <= 255:
+        raise Refused(400, ["The property key must be between 1 and 255 characters."])
+    if len(msgspec.json.encode(value)) > 32_768:
+        raise Refused(400, ["The property value cannot be longer than 32768 characters."])
+    return value

@@ -1,0 +1,138 @@
+"""Routes that look for many tickets: search reads the index, which lags; bulkfetch reads the tickets."""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streams.sandbox.jira.desk import Desk, answer, body, listed
+from streams.sandbox.jira.fields import Refused
+from streams.sandbox.jira.jql import BadJql, parse
+from streams.sandbox.jira.ticket import Ticket
+
+REMOVED = (
+    "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API. A full migration guideline "
+    "is available at https://developer.atlassian.com/changelog/#CHANGE-2046"
+)
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The body of a search, as strict as the specification: null is not a value."""
+
+    jql: str = ""
+    next_page_token: str = ""
+    max_results: int = 50
+    fields: list[str] = msgspec.field(default_factory=lambda: ["id"])
+    expand: str = ""
+    properties: list[str] = []
+    fields_by_keys: bool = False
+    reconcile_issues: list[int] = []
+
+
+class Lag(msgspec.Struct, forbid_unknown_fields=True):
+    lag: float
+    blind: bool = False
+
+
+class Search:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._book = desk.book
+        router = desk.serving.app.router
+        api = "/rest/api/{api:2|3|latest}"
+        router.add_get(f"{api}/search/jql", self.get)
+        router.add_post(f"{api}/search/jql", self.post)
+        router.add_route("*", f"{api}/search", self.removed)
+        router.add_post(f"{api}/issue/bulkfetch", self.bulk)
+        router.add_get("/_sandbox/index", self.index)
+        router.add_put("/_sandbox/index", self.set_index)
+
+    async def get(self, request: web.Request) -> web.Response:
+        simple = {"jql": request.query.get("jql", ""), "nextPageToken": request.query.get("nextPageToken", "")}
+        numbers = {
+            "maxResults": request.query.get("maxResults", "50"),
+            "reconcileIssues": listed(request, "reconcileIssues"),
+        }
+        lists = {"fields": listed(request, "fields") or ["id"], "properties": listed(request, "properties")}
+        expand = {"expand": ",".join(listed(request, "expand"))}
+        try:
+            asked = msgspec.convert({**simple, **numbers, **lists, **expand}, Asked, strict=False)
+        except msgspec.ValidationError as error:
+            raise Refused(400, [str(error)]) from None
+        return answer(self._found(request, asked))
+
+    async def post(self, request: web.Request) -> web.Response:
+        try:
+            asked = msgspec.json.decode(await request.read(), type=Asked)
+        except msgspec.DecodeError as error:
+            raise Refused(400, [f"Invalid request payload. {error}"]) from None
+        return answer(self._found(request, asked))
+
+    async def removed(self, _: web.Request) -> web.Response:
+        raise Refused(410, [REMOVED])
+
+    def _found(self, request: web.Request, asked: Asked) -> dict[str, Any]:
+        if not 1 <= asked.max_results <= 5000 or len(asked.reconcile_issues) > 50:
+            raise Refused(400, ["maxResults must be from 1 to 5000 and reconcileIssues at most 50."])
+        try:
+            query = parse(asked.jql, datetime.now(UTC), set(self._book.projects))
+        except BadJql as error:
+            raise Refused(400, [str(error)]) from None
+        tickets = query.sort(self._visible(asked.reconcile_issues))
+        start = _start(asked.next_page_token)
+        # Jira gives fewer per page than asked for when it has to read fields.
+        limit = asked.max_results if asked.fields == ["id"] else min(asked.max_results, 100)
+        shown = tickets[start : start + limit]
+        wire = self._desk.wire(request)
+        found: dict[str, Any] = {"issues": [wire.issue(one, asked.fields, asked.properties) for one in shown]}
+        last = start + len(shown) >= len(tickets)
+        if not last:
+            found["nextPageToken"] = base64.urlsafe_b64encode(f"start={start + limit}".encode()).decode()
+        return {**found, "isLast": last}
+
+    def _visible(self, reconciled: Iterable[int]) -> list[Ticket]:
+        """What the index knows; the tickets named for reconciliation as they are now."""
+        found = {ticket.id: ticket for ticket in self._book.index.visible()}
+        for number in reconciled:
+            ticket = self._book.find(str(number))
+            found.pop(number, None)
+            if ticket is not None and not self._book.index.blind:
+                found[number] = ticket
+        return list(found.values())
+
+    async def bulk(self, request: web.Request) -> web.Response:
+        """Missing and invisible tickets are left out without a word."""
+        given = await body(request)
+        wanted = given.get("issueIdsOrKeys")
+        if not isinstance(wanted, list) or not 0 < len(wanted) <= 100:
+            raise Refused(400, ["issueIdsOrKeys must hold from 1 to 100 ids or keys."])
+        found = {ticket.id: ticket for one in wanted if (ticket := self._book.find(str(one)))}
+        wire = self._desk.wire(request)
+        fields, properties = given.get("fields") or ["*navigable"], given.get("properties") or []
+        beans = [wire.issue(found[number], fields, properties) for number in sorted(found)]
+        return answer({"expand": "changelog", "issues": beans, "issueErrors": []})
+
+    async def index(self, _: web.Request) -> web.Response:
+        return answer({"lag": self._book.index.lag, "blind": self._book.index.blind})
+
+    async def set_index(self, request: web.Request) -> web.Response:
+        try:
+            given = msgspec.json.decode(await request.read(), type=Lag)
+        except msgspec.DecodeError as error:
+            raise Refused(400, [str(error)]) from None
+        self._book.index.lag, self._book.index.blind = given.lag, given.blind
+        return await self.index(request)
+
+
+def _start(token: str) -> int:
+    if not token:
+        return 0
+    try:
+        name, _, start = base64.urlsafe_b64decode(token.encode()).decode().partition("=")
+        return int(start) if name == "start" else int(name)
+    except (ValueError, binascii.Error):
+        raise Refused(400, ["The provided next page token is invalid."]) from None
