@@ -1,0 +1,1 @@
+"""Runs that other tools recorded, as our events: pure converters, a reader of files, a sender to Kafka."""
