@@ -93,8 +93,9 @@ class Stage:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _parts(self) -> None:
-        from ..sandbox.kafka import EmbeddedError, EmbeddedKafka  # noqa: PLC0415 - only with the extra `embedded`
+        from ..sandbox.kafka import EmbeddedKafka  # noqa: PLC0415 - only with the extra `embedded`
         from ..sandbox.postgres import EmbeddedPostgres  # noqa: PLC0415
+        from ..sandbox.process import EmbeddedError  # noqa: PLC0415
 
         datadir = self.settings.datadir
         datadir.mkdir(parents=True, exist_ok=True)
