@@ -1,6 +1,7 @@
 """Every noun that crosses a topic or the wire, by family."""
 
 from .agent import *  # noqa: F403
+from .calls import *  # noqa: F403
 from .delivery import *  # noqa: F403
 from .envelope import *  # noqa: F403
 from .gate import *  # noqa: F403

@@ -81,6 +81,47 @@ class GateIncident(Struct, frozen=True, omit_defaults=True):
     fixed_in: str | None = None
     ticket: str | None = None
     ticket_url: str | None = None
+    agents: tuple[str, ...] = ()  # whose; empty: it names no agent
+
+
+class GateValues(Struct, frozen=True, kw_only=True):
+    """What the policy says about one gate, and where people find the pages."""
+
+    gate: str
+    policy: str
+    version: str  # the policy's digest
+    sessions_min: int
+    severities: tuple[str, ...]
+    inputs_age_s_max: float
+    lag_s_max: float
+    valid_s: float
+    pages: str = ""
+
+
+class GateRelease(Struct, frozen=True, omit_defaults=True):
+    agent: str
+    release: str
+    first_seen: datetime
+    registered_at: datetime | None = None
+    parents: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+class GateExposure(Struct, frozen=True):
+    agent: str
+    release: str
+    environment: str
+    sessions: int
+    bad: int
+
+
+class GateSnapshot(Struct, frozen=True):
+    """Everything every gate may look at, read in one transaction."""
+
+    version: int
+    releases: tuple[GateRelease, ...]
+    exposure: tuple[GateExposure, ...]
+    incidents: tuple[GateIncident, ...]
 
 
 class GateInputs(Struct, frozen=True):

@@ -171,3 +171,4 @@ class DeadLetter(Struct, frozen=True, tag="dead_letter", tag_field="record", omi
     at: datetime | None = None  # when the source topic got it
     agent: str | None = None
     truncated: int = 0  # the original size in bytes, where the value was cut
+    hash: str | None = None  # blake2b-16 of the original, where the value was cut

@@ -17,7 +17,6 @@ from typing import Any
 from streams.sandbox.process import EmbeddedError, make_folder, silent
 
 LOCK = Path(__file__).with_name("kafka.lock.toml")
-MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 KAFKA = "org.apache.kafka:kafka_2.13"
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl"  # without it Kafka's log goes nowhere
 
@@ -53,7 +52,7 @@ def kafka_version() -> str:
     return next(jar.coordinate for jar in locked() if jar.coordinate.startswith(KAFKA + ":")).rsplit(":", 1)[1]
 
 
-def fetch(cache: Path, repository: str = MAVEN_CENTRAL, say: Callable[[str], None] = silent) -> list[Path]:
+def fetch(cache: Path, repository: str | None = None, say: Callable[[str], None] = silent) -> list[Path]:
     """The class path, all there and all sound."""
     make_folder(cache)
     with one_at_a_time(cache):
@@ -70,7 +69,7 @@ def one_at_a_time(cache: Path) -> Iterator[None]:
         yield
 
 
-def _download(missing: list[Jar], cache: Path, repository: str, say: Callable[[str], None]) -> None:
+def _download(missing: list[Jar], cache: Path, repository: str | None, say: Callable[[str], None]) -> None:
     context, size, title = _maven(cache, repository), 0, f"Fetching Apache Kafka {kafka_version()}"
     say(f"{title}: {len(missing)} jars, once")
     pool = ThreadPoolExecutor(4)
@@ -104,19 +103,20 @@ def _download_one(jar: Jar, cache: Path, context: Any) -> int:
     return path.stat().st_size
 
 
-def _maven(cache: Path, repository: str) -> Any:
+def _maven(cache: Path, repository: str | None) -> Any:
     try:
         from jgo.maven import MavenContext  # noqa: PLC0415 - a quarter of a second, needed once
     except ImportError as error:
         raise EmbeddedError("The embedded Kafka needs its extra: pip install 'tocsin[embedded]'.") from error
-    return MavenContext(repo_cache=cache / "maven", remote_repos={"central": repository}, timeout=30)
+    elsewhere = {"central": repository} if repository else None  # None: where jgo looks by itself
+    return MavenContext(repo_cache=cache / "maven", remote_repos=elsewhere, timeout=30)
 
 
 def resolve_anew(version: str, cache: Path) -> None:
     """Writes the lock for another version of Kafka: python -m streams.sandbox.jars VERSION."""
     from jgo.env import LockFile  # noqa: PLC0415
 
-    context = _maven(cache, MAVEN_CENTRAL)
+    context = _maven(cache, None)
     kafka = context.create_dependency(f"{KAFKA}:{version}")
     # On its own: as a second root, the logging bridge would bring its own idea of Kafka's version.
     _, needed = context.resolver.resolve([kafka])

@@ -107,7 +107,7 @@ class EmbeddedKafka:
         *,
         say: Callable[[str], None] = silent,
         cache: Path | None = None,
-        repository: str = jars.MAVEN_CENTRAL,
+        repository: str | None = None,
     ) -> None:
         self.datadir = datadir.resolve()
         self._folder = self.datadir / "kafka"

@@ -1,0 +1,85 @@
+"""The two calls an agent makes: of a model and of a tool."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from .envelope import Count, Ctx, Error, Event, Hash, Id, Milliseconds, Money, Name, Short, Status, Uri
+
+
+class Resource(Struct, frozen=True, omit_defaults=True):
+    uri: Uri
+    op: Annotated[str, Meta(max_length=16)] = "read"  # read, write, exec, net
+
+
+class Effect(Struct, frozen=True, omit_defaults=True):
+    kind: Short
+    target: Uri | None = None
+    ref: Uri | None = None
+    reversible: bool | None = None
+    customer_data: bool = False
+
+
+class Tokens(Struct, frozen=True, omit_defaults=True):
+    input: Count
+    output: Count
+    cache_read: Count | None = None
+    cache_write: Count | None = None
+    reasoning: Count | None = None
+
+
+class LlmCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    ctx: Ctx
+    call_id: Id
+    provider: Name
+    model: Name
+    status: Status
+    duration_ms: Milliseconds | None = None
+    tokens: Tokens | None = None
+    cost: Money | None = None  # absent: unpriced, never free
+    finish_reasons: Annotated[list[Short], Meta(max_length=16)] | None = None
+    error: Error | None = None
+    attempt: Count | None = None
+    retry_of: Id | None = None
+    retry_reason: Short | None = None
+    resources: Annotated[list[Resource], Meta(max_length=256)] | None = None
+    context_limit: Count | None = None
+    response_id: Id | None = None
+
+
+class LlmCalled(Event, tag="agent.llm.called.v1"):
+    data: LlmCalledData
+
+
+class Tool(Struct, frozen=True, omit_defaults=True):
+    name: Name
+    type: Short | None = None
+    server: Short | None = None
+
+
+class ToolCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    ctx: Ctx
+    call_id: Id
+    tool: Tool
+    status: Status
+    duration_ms: Milliseconds | None = None
+    by: Annotated[str, Meta(max_length=32)] = "agent"  # who called it: agent, user
+    args_hash: Hash | None = None
+    result_hash: Hash | None = None
+    result_bytes: Count | None = None
+    error: Error | None = None
+    attempt: Count | None = None
+    retry_of: Id | None = None
+    retry_reason: Short | None = None
+    resources: Annotated[list[Resource], Meta(max_length=256)] | None = None
+    effect: Effect | None = None
+    checkpoint_id: Id | None = None
+    permission_id: Id | None = None
+    cost: Money | None = None
+    mcp_session_id: Id | None = None
+
+
+class ToolCalled(Event, tag="agent.tool.called.v1"):
+    data: ToolCalledData
