@@ -13,7 +13,7 @@ import yoyo
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 # A peer that vanished is noticed in about 20 s: a lock must not be held by a connection nobody has any more.
-_ALIVE = {"connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3}
+_ALIVE: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3}
 _MIGRATING = 7_104_881_203  # advisory lock: several roles start at once, one of them migrates
 
 
@@ -31,7 +31,7 @@ def migrate(uri: str) -> None:
     logging.getLogger("yoyo").setLevel(logging.WARNING)
     scheme, rest = uri.split("://", 1)
     with (
-        closing(psycopg.connect(uri, autocommit=True, application_name="tocsin migrations", **_ALIVE)) as lock,  # type: ignore[arg-type]
+        closing(psycopg.connect(uri, autocommit=True, application_name="tocsin migrations", **_ALIVE)) as lock,
         as_file(files("streams").joinpath("migrations")) as folder,
     ):
         lock.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
