@@ -1,0 +1,103 @@
+"""`tocsin import` and `tocsin replay`: recorded runs in, and what would be found, opened, told and decided."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from ..importing.merge import Report, Unreadable, read
+from ..importing.send import keyed, send
+from ..records.timeline import encode
+from .start import policy_or_exit, settings_or_exit
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(name="import")
+def import_() -> None:
+    """Turn runs that other tools recorded into events."""
+
+
+@import_.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--send", "sends", is_flag=True, help="Send to Kafka (TOCSIN_KAFKA) instead of standard output.")
+@click.option("--environment", default="prod", show_default=True, help="The environment the sessions ran in.")
+def tau2(files: tuple[Path, ...], environment: str, *, sends: bool) -> None:
+    """tau2-bench run files (.json, .json.gz), merged by time: NDJSON on standard output.
+
+    What cannot be mapped is counted and reported on standard error. Exit codes: 0 done, 1 unreadable, 2 usage.
+
+    Example: tocsin import tau2 runs/*.json.gz | tocsin replay -
+    """
+    console = Console(stderr=True)
+    try:
+        with _bar(console) as bar:
+            task = bar.add_task("reading", total=len(files))
+            events, report = read(files, lambda *_: bar.advance(task), environment)
+        if sends:
+            _send(events, report, console)
+        else:
+            _write(events)
+    except Unreadable as error:
+        raise click.ClickException(str(error)) from None
+    for line in report.lines():
+        console.print(line, highlight=False, markup=False)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True)
+
+
+def _send(events: object, report: Report, console: Console) -> None:
+    settings = settings_or_exit()
+    if not settings.kafka:
+        raise click.ClickException("--send needs TOCSIN_KAFKA, the address of Kafka; `tocsin up` prints its own")
+    with _bar(console) as bar:
+        task = bar.add_task("sending", total=report.events)
+        messages = (keyed(event) for event in events)  # type: ignore[attr-defined]
+        sent = asyncio.run(send(settings.kafka, messages, lambda n: bar.update(task, completed=n)))
+    console.print(f"{sent} events sent to {settings.kafka}", highlight=False)
+
+
+def _write(events: object) -> None:
+    out = sys.stdout.buffer
+    try:
+        for event in events:  # type: ignore[attr-defined]
+            out.write(encode(event) + b"\n")
+        out.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--json", "as_json", is_flag=True, help="One object a line; its `record` names its kind.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Let event time go on until then.")
+def replay(file: click.utils.LazyFile, until: datetime | None, *, as_json: bool) -> None:
+    """Run the same deciders over FILE (NDJSON; - is standard input) with no server.
+
+    Prints what would be found, opened, told and decided. Exit codes: 0 done, 2 usage.
+
+    Example: tocsin replay events.ndjson --json | jq 'select(.record == "incident")'
+    """
+    from ..replay import report, run  # noqa: PLC0415 - the deciders of every room
+
+    policy = policy_or_exit(settings_or_exit())
+    records = run(file, policy, until)
+    try:
+        if as_json:
+            for record in records:
+                sys.stdout.buffer.write(encode(record) + b"\n")
+        else:
+            for line in report(records):
+                click.echo(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
