@@ -26,7 +26,7 @@ class PageDoc(Struct, frozen=True, kw_only=True, tag="page", tag_field="doc"):
     severity: str
     state: Literal["open", "acknowledged", "mitigated", "resolved", "closed", "merged", "storm"]
     headline: str  # at most 150 characters
-    lines: Pairs  # (label, value), at most 10, a value at most 300 characters
+    lines: Pairs  # (label, value), at most 12, a value at most 300 characters
     evidence: tuple[str, ...] = ()  # the most telling piece
     steps: tuple[str, ...] = ()  # the runbook's first three
     todo: str = ""  # what to do next, in a sentence
@@ -95,6 +95,7 @@ class TransitionDoc(Struct, frozen=True, kw_only=True, tag="transition", tag_fie
 
 
 Doc = PageDoc | TicketDoc | EvidenceDoc | CommentDoc | TransitionDoc
+_read: msgspec.json.Decoder[Doc] = msgspec.json.Decoder(Doc)
 
 
 def body(doc: Doc) -> dict[str, Any]:
@@ -105,4 +106,4 @@ def body(doc: Doc) -> dict[str, Any]:
 
 def read(found: Mapping[str, Any]) -> Doc:
     """The document of an obligation's body. Raises msgspec.ValidationError."""
-    return msgspec.convert(dict(found), Doc)
+    return _read.decode(msgspec.json.encode(found))

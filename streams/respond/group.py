@@ -1,0 +1,163 @@
+"""Troubles that share an agent or a dependency within minutes: the oldest one speaks for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..records import Cleared, Due, Grouped, Outcome, Released
+from ..step import Order, Step
+from .routing import Grouping, pages
+
+MEMBERS_MAX = 500
+REMEMBERED = timedelta(hours=24)  # of event time, for members of no group
+TELLING = {"page", "ticket"}
+
+
+class Member(Struct, frozen=True, array_like=True):
+    first_seen: datetime
+    fingerprint: str
+    incident: str
+    pages: bool
+    told: bool = False  # this group let it pass
+    parent: str | None = None  # the incident that explains it
+    over: bool = False  # resolved: still counts as a trouble of its time, speaks for nobody
+
+
+class Members(Struct, frozen=True, array_like=True):
+    all: tuple[Member, ...] = ()  # by first_seen and fingerprint
+
+
+class Group:
+    """Keyed by what is shared. Who explains whom is a function of the members, not of how they arrived."""
+
+    name, version, memory = "group", 1, Members
+    reads: tuple[type, ...] = (Due,)
+    order: Order = "near"
+
+    def __init__(self, grouping: Grouping) -> None:
+        self.window = timedelta(seconds=grouping.window_s)
+        self.least = grouping.members_min
+
+    def key(self, record: Due) -> str | None:
+        return record.grouping
+
+    def step(self, memory: Members | None, record: Any) -> Step[Members]:
+        if not isinstance(record, Due):
+            return Step(memory)
+        want = set(record.want)
+        if record.grouping.startswith("alone:"):
+            return Step(memory, (Cleared(record, "group"),))
+        if want & {"settled", "unsettled"}:
+            return _settled(memory, record, over="settled" in want)
+        if not want & TELLING:
+            return Step(memory, (Cleared(record, "group"),))
+        return self._weighed(memory or Members(), record)
+
+    def _weighed(self, memory: Members, due: Due) -> Step[Members]:
+        incident = due.incident
+        known = {member.fingerprint: member for member in memory.all}
+        old = known.get(incident.fingerprint)
+        this = Member(incident.first_seen, incident.fingerprint, incident.id, pages(incident))
+        if old is not None and old.incident == incident.id:
+            this = replace(this, told=old.told, parent=old.parent)
+        known[incident.fingerprint] = this
+        members = self._kept(known.values())
+        parents = explained(members, self.window, self.least)
+        after: list[Member] = []
+        said: list[Any] = []
+        for member in members:
+            changed, news = _moved(member, parents.get(member.incident), due, incident.id)
+            after.append(changed)
+            said += news
+        parent = parents.get(incident.id)
+        answer = Cleared(due, "group", f"grouped:{parent}" if parent else None)
+        return Step(_remembered(memory, after), (answer, *said))
+
+    def _kept(self, members: Iterable[Member]) -> tuple[Member, ...]:
+        """Bounded: loners for a day, groups until they are resolved, the newest first when there are too many."""
+        order = sorted(members, key=_order)
+        parents = explained(order, self.window, self.least)
+        grouped = {*parents, *parents.values()}
+        oldest = order[-1].first_seen - REMEMBERED
+        return tuple(one for one in order if one.first_seen >= oldest or one.incident in grouped)[-MEMBERS_MAX:]
+
+
+def explained(members: Iterable[Member], window: timedelta, least: int) -> dict[str, str]:
+    """Which incident is explained by which. The oldest speaks for those within the window after it.
+
+    One that pages is only explained by one that pages: a quiet ticket must not swallow a page.
+    """
+    found: dict[str, str] = {}
+    rest = sorted(members, key=_order)
+    while len(rest) >= least:
+        near = [one for one in rest if one.first_seen - rest[0].first_seen <= window]
+        if len(near) < least:
+            rest = rest[1:]
+            continue
+        rest = rest[len(near) :]
+        live = [one for one in near if not one.over]
+        loud = [one for one in live if one.pages]
+        for one in live:
+            parent = loud[0] if one.pages else live[0]
+            if one is not parent:
+                found[one.incident] = parent.incident
+    return found
+
+
+def _order(member: Member) -> tuple[datetime, str]:
+    return member.first_seen, member.fingerprint
+
+
+def _moved(member: Member, parent: str | None, due: Due, asking: str) -> tuple[Member, tuple[Any, ...]]:
+    """A member after the weighing, and what its incident has to hear. The one that asks gets its answer anyway."""
+    if member.incident == asking:
+        told = member.told or parent is None
+        # Told before it was explained: its ticket is a duplicate now.
+        news = (Grouped(member.incident, parent, due.at),) if member.told and parent not in (None, member.parent) else ()
+        return replace(member, told=told, parent=parent), news
+    if parent == member.parent or member.over:
+        return member, ()
+    if parent is not None:
+        return replace(member, parent=parent), (Grouped(member.incident, parent, due.at),)
+    if member.told:
+        return member, ()  # merged before; it stays with the parent it has
+    return replace(member, parent=None), (Released(member.incident, "group", due.at),)
+
+
+def _settled(memory: Members | None, due: Due, *, over: bool) -> Step[Members]:
+    """A decision on the one that speaks for others is a decision on those it speaks for."""
+    answer = Cleared(due, "group")
+    if memory is None:
+        return Step(None, (answer,))
+    after: list[Member] = []
+    said: list[Outcome] = []
+    for member in memory.all:
+        mine = member.incident == due.incident.id
+        follows = member.parent == due.incident.id and member.over != over
+        after.append(replace(member, over=over) if (mine or follows) and member.over != over else member)
+        if follows:
+            said.append(_followed(member.incident, due, over=over))
+    return Step(_remembered(memory, after), (answer, *said))
+
+
+def _followed(incident: str, due: Due, *, over: bool) -> Outcome:
+    decided = due.incident
+    return Outcome(
+        incident=incident,
+        outcome=decided.outcome or "unspecified",
+        at=due.at,
+        actor=decided.resolved_by or "",
+        source="parent",
+        fixed_in=decided.fixed_in,
+        reason=f"follows {decided.id}",
+        reopened=not over,
+    )
+
+
+def _remembered(memory: Members, after: list[Member]) -> Members:
+    return memory if tuple(after) == memory.all else Members(tuple(after))
