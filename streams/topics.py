@@ -37,8 +37,10 @@ class Topic(NamedTuple):
     compacted: bool = False
     bytes_max: int = 2 * 1024 * 1024
     internal: bool = False  # belongs to a generation: a new one starts empty and is rebuilt
+    clocked: bool = False  # the broker's clock stamps what producers write: "future" is judged against it
 
     def configs(self) -> dict[str, str]:
+        stamped = {"message.timestamp.type": "LogAppendTime"} if self.clocked else {}
         if self.compacted:
             return {
                 "cleanup.policy": "compact",
@@ -49,10 +51,11 @@ class Topic(NamedTuple):
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.bytes_max),
+            **stamped,
         }
 
 
-EVENTS = Topic("agent.events", "root session", (AgentEvent,), bytes_max=INPUT_BYTES_MAX)
+EVENTS = Topic("agent.events", "root session", (AgentEvent,), bytes_max=INPUT_BYTES_MAX, clocked=True)
 DELIVERY = Topic("delivery.events", "agent", (DeliveryEvent,), partitions=1, bytes_max=INPUT_BYTES_MAX)
 TIMELINE = Topic("tocsin.timeline", "partition = hash(root session)", (AgentEvent, Watermarks), internal=True)
 FACTS = Topic("tocsin.facts", "partition = hash(subject)", (Facts, ClockForwarded), internal=True)

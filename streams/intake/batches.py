@@ -1,0 +1,153 @@
+"""Many messages in, few out: events grouped by timeline partition, with their positions. The hot loop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from ..records import DeadLetter
+from ..records.deadletters import appended
+from ..records.timeline import Headers, encode, pack
+from .cloudevents import AHEAD_TRUSTED, EARLIEST, EVENT_BYTES_MAX, Reader, decoder
+from .reasons import Rejection
+from .redact import PLANS, Redactor
+from .refusals import Message, refusal
+
+BATCH_EVENTS_MAX = 100
+BATCH_BYTES_MAX = 256 * 1024
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Batch(NamedTuple):
+    """One timeline message."""
+
+    partition: int
+    value: bytes
+    headers: Headers
+
+
+class Taken(NamedTuple):
+    """What became of the messages of one poll."""
+
+    batches: list[Batch]
+    letters: list[DeadLetter]
+    newest: dict[str, datetime | None]  # per source; an event too far ahead of Kafka's clock moves nothing
+    messages: int
+    rejected: Counter[str]
+    redacted: Counter[str]
+
+
+class Batcher:
+    """Takes the messages of one poll, source by source; `done` hands out what they became and starts afresh."""
+
+    def __init__(self, reader: Reader, redactor: Redactor, partitions: int) -> None:
+        self._reader = reader
+        self._redactor = redactor
+        self._partitions = partitions
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lines: list[list[bytes]] = [[] for _ in range(self._partitions)]
+        self._positions: list[list[tuple[str, int]]] = [[] for _ in range(self._partitions)]
+        self._letters: list[DeadLetter] = []
+        self._newest: dict[str, datetime | None] = {}
+        self._taken = 0
+        self._rejected: Counter[str] = Counter()
+        self._found: list[str] = []
+
+    def take(self, source: str, messages: Sequence[Message]) -> None:
+        """Read, redact and group. Answers nothing: whatever the bytes are, something becomes of them."""
+        # Local names: this loop runs for every event there is.
+        decode, dump, crc, plans, partitions = decoder.decode, encode, crc32, PLANS, self._partitions
+        redact, found, lines, positions = self._redactor.event, self._found, self._lines, self._positions
+        rules, allowed, slowly = self._reader.rules, self._reader.allowed, self._slowly
+        newest, trusted = EARLIEST, _trusted_until(messages)
+        for message in messages:
+            value = message.value
+            if value is None or len(value) > EVENT_BYTES_MAX:
+                slowly(source, message)
+                continue
+            try:
+                event = decode(value)
+            except _UNREADABLE:
+                slowly(source, message)
+                continue
+            time = event.time
+            data = event.data
+            ctx = data.ctx
+            if time > trusted or time < EARLIEST or (rules and not allowed(event.source, ctx.agent.id)):
+                slowly(source, message)
+                continue
+            if time > newest:  # noqa: PLR1730 - max() costs a call per event
+                newest = time
+            plan = plans[type(event)]
+            if plan.get is not None and plan.get(data) != plan.nothing:
+                event = redact(event, found)
+            event.position = None
+            partition = crc((ctx.root_session_id or ctx.session_id).encode()) % partitions
+            lines[partition].append(dump(event))
+            positions[partition].append((source, message.offset))
+        self._taken += len(messages)
+        self._moved(source, newest)
+
+    def _slowly(self, source: str, message: Message) -> None:
+        """One message on its own: refused, or with a time that needs its own look at Kafka's clock."""
+        appended_at = appended(message.timestamp)
+        event = self._reader.read(message.value, appended_at)
+        if isinstance(event, Rejection):
+            letter, said = refusal(event, message, source, self._redactor, self._found)
+            self._letters.append(letter)
+            self._rejected[letter.reason] += 1
+            self._put(said.data.ctx.root, encode(said), source, message.offset)
+            return
+        if event.time - appended_at <= AHEAD_TRUSTED:
+            self._moved(source, event.time)
+        self._put(event.data.ctx.root, encode(self._redactor.event(event, self._found)), source, message.offset)
+
+    def _put(self, root: str, line: bytes, source: str, offset: int) -> None:
+        partition = crc32(root.encode()) % self._partitions
+        self._lines[partition].append(line)
+        self._positions[partition].append((source, offset))
+
+    def _moved(self, source: str, to: datetime) -> None:
+        """Further, or not at all."""
+        known = self._newest.get(source)
+        if to > EARLIEST and (known is None or to > known):
+            self._newest[source] = to
+        else:
+            self._newest.setdefault(source, known)
+
+    def done(self) -> Taken:
+        batches = [
+            Batch(partition, *pack(lines, positions))
+            for partition in range(self._partitions)
+            for lines, positions in _cut(self._lines[partition], self._positions[partition])
+        ]
+        taken = Taken(batches, self._letters, self._newest, self._taken, self._rejected, Counter(self._found))
+        self._reset()
+        return taken
+
+
+def _trusted_until(messages: Sequence[Message]) -> datetime:
+    """A time that is fine for all these messages; a later one is looked at on its own."""
+    first = min((message.timestamp for message in messages), default=0)
+    return appended(first) + AHEAD_TRUSTED if first > 0 else EARLIEST
+
+
+def _cut(
+    lines: list[bytes], positions: list[tuple[str, int]]
+) -> Iterable[tuple[list[bytes], list[tuple[str, int]]]]:
+    """At most 100 events or 256 KiB; a single event may be larger than what is left of that."""
+    start = size = 0
+    for end, line in enumerate(lines):
+        size += len(line) + 1
+        if end > start and (end - start == BATCH_EVENTS_MAX or size > BATCH_BYTES_MAX):
+            yield lines[start:end], positions[start:end]
+            start, size = end, len(line) + 1
+    if lines:
+        yield lines[start:], positions[start:]
