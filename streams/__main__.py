@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import rich_click as click
 
-from .command.demo import demo
-from .command.start import run, up
+COMMANDS = {  # name -> where it is; imported when it is asked for, so that the help is there at once
+    "demo": "demo:demo",
+    "up": "start:up",
+    "run": "start:run",
+    "check": "check:check",
+    "replay": "feed:replay",
+    "import": "feed:import_",
+    "gate": "gate:gate",
+    "deadletters": "deadletters:deadletters",
+}
 
-click.rich_click.TEXT_MARKUP = "rich"
+
+class Commands(click.RichGroup):
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        found: click.Command = getattr(import_module(f"streams.command.{module}"), attribute)
+        return found
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tocsin")
 def main() -> None:
     """Agents' failures become one ticket, one page and a release gate, while they happen.
@@ -18,9 +38,6 @@ def main() -> None:
     Start with: tocsin demo
     """
 
-
-for command in (demo, up, run):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="tocsin")

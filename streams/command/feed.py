@@ -52,7 +52,9 @@ def tau2(files: tuple[Path, ...], environment: str, *, sends: bool) -> None:
 
 
 def _bar(console: Console) -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+    )
 
 
 def _send(events: object, report: Report, console: Console) -> None:

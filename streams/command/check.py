@@ -1,0 +1,121 @@
+"""`tocsin check`: is everything there, and what would intake say to these events?"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any, BinaryIO
+
+import msgspec
+import rich_click as click
+
+from .. import policy as policies
+from .. import settings as environment
+
+
+@click.command()
+@click.option("--events", type=click.File("rb"), help="NDJSON of events; - is standard input.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+def check(events: BinaryIO | None, *, as_json: bool) -> None:
+    """Verify settings, policy, Kafka, PostgreSQL, Jira and Slack; or, with --events, what intake would say to each.
+
+    Exit codes: 0 all well, 1 something is missing or wrong (or an event would be rejected), 2 usage.
+
+    Example: tocsin check --events mine.ndjson
+    """
+    answers = _events(events) if events else _parts()
+    well = True
+    for answer in answers:
+        well = well and answer["ok"]
+        if as_json:
+            sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+        else:
+            click.echo(f"{'ok ' if answer['ok'] else 'NO '} {answer['what']}: {answer['says']}")
+    sys.exit(0 if well else 1)
+
+
+def _events(lines: BinaryIO) -> Any:
+    from ..intake.check import say  # noqa: PLC0415
+
+    policy = policies.load(environment.load().policy)
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield say(number, line, policy)
+
+
+def _parts() -> Any:
+    try:
+        settings = environment.load()
+    except environment.SettingsError as error:
+        yield {"what": "settings", "ok": False, "says": str(error)}
+        return
+    yield {"what": "settings", "ok": True, "says": f"deployment {settings.deployment}"}
+    yield _policy(settings)
+    yield _kafka(settings)
+    yield _database(settings)
+    yield _jira(settings)
+    yield _slack(settings)
+
+
+def _policy(settings: environment.Settings) -> dict[str, Any]:
+    try:
+        policy = policies.load(settings.policy)
+    except policies.PolicyError as error:
+        return {"what": "policy", "ok": False, "says": str(error)}
+    return {"what": "policy", "ok": True, "says": f"{policy.name} {policy.digest}, {len(policy.detectors)} detectors"}
+
+
+def _kafka(settings: environment.Settings) -> dict[str, Any]:
+    from ..topics import TopicMismatch, ensure  # noqa: PLC0415
+
+    if not settings.kafka:
+        return {"what": "Kafka", "ok": False, "says": "TOCSIN_KAFKA is not set; `tocsin up` brings its own"}
+    try:
+        made = asyncio.run(ensure(settings.kafka, settings.generation, settings.replication))
+    except TopicMismatch as error:
+        return {"what": "Kafka", "ok": False, "says": str(error)}
+    except Exception as error:  # the client's many ways to say that nobody answers
+        return {"what": "Kafka", "ok": False, "says": f"{settings.kafka} does not answer: {type(error).__name__}"}
+    return {"what": "Kafka", "ok": True, "says": f"{settings.kafka}, {len(made)} topics created, the rest verified"}
+
+
+def _database(settings: environment.Settings) -> dict[str, Any]:
+    from ..database import migrate  # noqa: PLC0415
+
+    if not settings.database:
+        return {"what": "PostgreSQL", "ok": False, "says": "TOCSIN_DATABASE is not set; `tocsin up` brings its own"}
+    try:
+        migrate(settings.database)
+    except Exception as error:  # never the message: it may hold the address with its password
+        return {"what": "PostgreSQL", "ok": False, "says": f"does not answer or refuses: {type(error).__name__}"}
+    return {"what": "PostgreSQL", "ok": True, "says": "tables are up to date"}
+
+
+def _jira(settings: environment.Settings) -> dict[str, Any]:
+    import requests  # noqa: PLC0415
+
+    if not settings.jira_url:
+        return {"what": "Jira", "ok": False, "says": "TOCSIN_JIRA_URL is not set: tickets stay owed"}
+    auth = (settings.jira_user, settings.jira_token.reveal())
+    try:
+        answer = requests.get(f"{settings.jira_url.rstrip('/')}/rest/api/2/myself", auth=auth, timeout=10)
+    except requests.RequestException as error:
+        return {"what": "Jira", "ok": False, "says": f"{settings.jira_url} does not answer: {type(error).__name__}"}
+    if answer.status_code != 200:
+        return {"what": "Jira", "ok": False, "says": f"refuses the account: HTTP {answer.status_code}"}
+    return {"what": "Jira", "ok": True, "says": f"{settings.jira_url} knows {settings.jira_user}"}
+
+
+def _slack(settings: environment.Settings) -> dict[str, Any]:
+    import requests  # noqa: PLC0415
+
+    if not settings.slack_token:
+        return {"what": "Slack", "ok": False, "says": "TOCSIN_SLACK_TOKEN is not set: pages stay owed"}
+    headers = {"Authorization": f"Bearer {settings.slack_token.reveal()}"}
+    try:
+        answer = requests.post(f"{settings.slack_url}auth.test", headers=headers, timeout=10).json()
+    except (requests.RequestException, ValueError) as error:
+        return {"what": "Slack", "ok": False, "says": f"{settings.slack_url} does not answer: {type(error).__name__}"}
+    if not answer.get("ok"):
+        return {"what": "Slack", "ok": False, "says": f"refuses the token: {answer.get('error')}"}
+    return {"what": "Slack", "ok": True, "says": f"workspace {answer.get('team')}"}

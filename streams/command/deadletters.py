@@ -1,0 +1,105 @@
+"""`tocsin deadletters`: what could not be used, why, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, BinaryIO
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from ..deadletters import NoSuchLetter, listed, resend, shown
+from .start import settings_or_exit
+
+console = Console()
+
+
+def _kafka() -> str:
+    settings = settings_or_exit()
+    if not settings.kafka:
+        raise click.ClickException("TOCSIN_KAFKA is not set: the address of Kafka; `tocsin up` prints its own")
+    return settings.kafka
+
+
+def _asked(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return asyncio.run(work)
+    except NoSuchLetter as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group()
+def deadletters() -> None:
+    """Messages that could not be used: list, show, resend."""
+
+
+@deadletters.command(name="list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="The newest so many.")
+@click.option("--reason", help="Only these, e.g. invalid or decider:tool.repeated_error.")
+@click.option("--agent", help="Only this agent's.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+def list_(limit: int, reason: str | None, agent: str | None, *, as_json: bool) -> None:
+    """The newest dead letters, oldest first.
+
+    Example: tocsin deadletters list --agent billing-bot --json
+    """
+    letters = _asked(listed(_kafka(), limit=limit, reason=reason, agent=agent))
+    if as_json:
+        for letter in letters:
+            sys.stdout.buffer.write(msgspec.json.encode(letter) + b"\n")
+        return
+    if not letters:
+        console.print("No dead letters: every message could be used.")
+        return
+    table = Table("position", "agent", "reason", "first error", "at")
+    for letter in letters:
+        first = letter.errors[0] if letter.errors else ""
+        at = letter.at.isoformat(timespec="seconds") if letter.at else ""
+        table.add_row(*(_plain(cell) for cell in (str(letter.position), letter.agent or "", letter.reason, first, at)))
+    console.print(table)
+    console.print("`tocsin deadletters show POSITION` lists every error of one.", highlight=False)
+
+
+@deadletters.command()
+@click.argument("position")
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--value", "value_only", is_flag=True, help="Only the message as it came, e.g. to repair it in a file.")
+def show(position: str, *, as_json: bool, value_only: bool) -> None:
+    """One dead letter with every error, where it came from and how to resend it.
+
+    Example: tocsin deadletters show agent.events/1/0/42
+    """
+    letter = _asked(shown(_kafka(), position))
+    if value_only:
+        sys.stdout.buffer.write(letter.value or b"")
+    elif as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(letter) + b"\n")
+    else:
+        click.echo(f"{letter.reason}: message {letter.position} of {letter.agent or 'an unknown agent'}")
+        for error in letter.errors:
+            click.echo(f"  {_plain(error)}")
+        text = (letter.value or b"").decode("utf-8", "replace")
+        click.echo(f"\n{_plain(text[:4000])}\n")
+        click.echo(f"Repair: tocsin deadletters show {position} --value > repaired.json, edit it, then")
+        click.echo(f"        tocsin deadletters resend {position} --value repaired.json")
+
+
+@deadletters.command(name="resend")
+@click.argument("position")
+@click.option("--value", type=click.File("rb"), help="The repaired message; - is standard input. Default: as it came.")
+def resend_(position: str, value: BinaryIO | None) -> None:
+    """Send a dead letter to where it came from, as it was or repaired.
+
+    Example: tocsin deadletters resend agent.events/1/0/42 --value repaired.json
+    """
+    sent = _asked(resend(_kafka(), position, value.read().strip() if value else None))
+    click.echo(f"sent as {sent}")
+
+
+def _plain(text: str) -> str:
+    """Untrusted text on a terminal: no control characters, no markup."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text).replace("[", r"\[")
