@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+import msgspec
 import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from .database import Connection, connect
+from .database import Connection
+from .locks import Hint, Lock
+
+__all__ = [
+    "TURN",
+    "Hint",
+    "Lock",
+    "LogReader",
+    "LogShrank",
+    "NotTheWriter",
+    "Publisher",
+    "Read",
+    "Saying",
+    "advance",
+    "positions",
+    "publish",
+    "publish_all",
+]
 
 log = logging.getLogger(__name__)
 
@@ -123,106 +139,27 @@ async def advance(conn: Connection, reader: str, moved: Mapping[str, tuple[int, 
         raise NotTheWriter(f"{reader}: the positions are not where this process left them; another one is the writer")
 
 
-async def publish(conn: Connection, topic: str, key: str, value: bytes) -> None:
+class Saying(NamedTuple):
+    """What the database says to Kafka: one row of `publish`."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+async def publish(
+    conn: Connection, topic: str, key: str, value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()
+) -> None:
     """Say something to Kafka in the caller's transaction: the Publisher sends the row once it is committed."""
-    await publish_all(conn, [(topic, key, value)])
+    await publish_all(conn, [Saying(topic, key, value, tuple(headers))])
 
 
-async def publish_all(conn: Connection, rows: Iterable[tuple[str, str, bytes]]) -> None:
-    async with conn.cursor() as cursor:
-        await cursor.executemany("INSERT INTO publish (topic, key, value) VALUES (%s, %s, %s)", rows)
-
-
-class Lock:
-    """An advisory lock by name on its own direct connection: whoever waits stands by, a dead holder lets go."""
-
-    def __init__(self, uri: str, name: str, *, poll_s: float = 0.5) -> None:
-        self.name = name
-        self._uri, self._poll_s = uri, poll_s
-        self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
-        self._conn: Connection | None = None
-
-    @property
-    def conn(self) -> Connection:
-        """The connection that holds the lock: what is done on it ends with the lock."""
-        assert self._conn is not None, f"the lock {self.name} is not held"
-        return self._conn
-
-    async def __aenter__(self) -> Self:
-        while not await self._taken():
-            await asyncio.sleep(self._poll_s)
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        await self._drop()
-
-    async def _taken(self) -> bool:
-        """One try. A database that is away is waited for like another holder."""
-        try:
-            if self._conn is None:
-                self._conn = await connect(self._uri, application=f"tocsin {self.name}")
-            cursor = await self._conn.execute("SELECT pg_try_advisory_lock(%s)", [self._key])
-            row = await cursor.fetchone()
-            return bool(row and row[0])
-        except psycopg.OperationalError as error:
-            log.warning("lock %s: the database cannot be reached (%s)", self.name, type(error).__name__)
-            await self._drop()
-            return False
-        except BaseException:
-            await self._drop()
-            raise
-
-    async def _drop(self) -> None:
-        conn, self._conn = self._conn, None
-        if conn is not None:
-            with suppress(psycopg.Error):
-                await conn.close()
-
-
-class Hint:
-    """Listens to one channel; `wait` returns at a hint or after a while. Hints may be lost: callers poll anyway."""
-
-    def __init__(self, uri: str, channel: str) -> None:
-        self._uri, self._channel = uri, channel
-        self._heard = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._listen(), name=f"hint {self._channel}")
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    def give(self) -> None:
-        self._heard.set()
-
-    def taken(self) -> bool:
-        """Whether there was a hint since the last call."""
-        heard = self._heard.is_set()
-        self._heard.clear()
-        return heard
-
-    async def wait(self, timeout_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._heard.wait()
-        self._heard.clear()
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                conn = await connect(self._uri, application=f"tocsin hint {self._channel}")
-                async with conn:
-                    await conn.execute(f"LISTEN {self._channel}")
-                    self.give()
-                    async for _ in conn.notifies():
-                        self.give()
-            except psycopg.Error:
-                await asyncio.sleep(1.0)
+async def publish_all(conn: Connection, sayings: Iterable[Saying]) -> None:
+    rows = [(one.topic, one.key, one.value, msgspec.msgpack.encode(one.headers)) for one in sayings]
+    if rows:
+        async with conn.cursor() as cursor:
+            await cursor.executemany("INSERT INTO publish (topic, key, value, headers) VALUES (%s, %s, %s, %s)", rows)
 
 
 def _unheard(_topic: str) -> None:
@@ -270,15 +207,16 @@ class Publisher:
                 await producer.stop()
 
     async def _send(self, conn: Connection, producer: AIOKafkaProducer) -> int:
-        cursor = await conn.execute("SELECT id, topic, key, value FROM publish ORDER BY id LIMIT %s", [PUBLISH_MAX])
+        cursor = await conn.execute("SELECT id, topic, key, value, headers FROM publish ORDER BY id LIMIT %s", [PUBLISH_MAX])
         rows = await cursor.fetchall()
         acks = []
-        for number, topic, key, value in rows:
+        for number, topic, key, value, packed in rows:
+            headers = msgspec.msgpack.decode(packed, type=list[tuple[str, bytes]]) if packed else []
             try:
-                acks.append(await producer.send(topic, value, key=key.encode()))
+                acks.append(await producer.send(topic, value, key=key.encode(), headers=headers))
             except MessageSizeTooLargeError:
                 # It would hold up everything after it for ever, and the database still has what it says.
-                log.error("publisher: row %s for %s has %s bytes, more than Kafka takes", number, topic, len(value))  # noqa: TRY400
+                log.error("publisher: row %s for %s has %s bytes, more than Kafka takes", number, topic, len(value or b""))  # noqa: TRY400
                 self._refused(topic)
         await asyncio.gather(*acks)
         if rows:

@@ -116,7 +116,8 @@ CREATE TABLE IF NOT EXISTS publish (
     id bigserial PRIMARY KEY,
     topic text NOT NULL,
     key text NOT NULL,
-    value bytea NOT NULL
+    value bytea,
+    headers bytea  -- msgpack: a list of (name, value)
 );
 
 -- Hints only: whoever misses one polls a second later.
