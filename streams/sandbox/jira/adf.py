@@ -63,15 +63,17 @@ def _wrong(node: dict[str, Any]) -> str | None:
     if kind == "text":
         return _wrong_text(node)
     attributes, content = node.get("attrs", {}), node.get("content", [])
-    if kind in NEEDS and (not isinstance(attributes, dict) or NEEDS[kind] not in attributes):
+    if not isinstance(attributes, dict) or not isinstance(content, list):
+        return f"{kind} of the wrong shape"
+    if kind in NEEDS and NEEDS[kind] not in attributes:
         return f"{kind} without {NEEDS[kind]}"
     if kind not in CHILDREN:
         return None  # a leaf: its parent has allowed it
-    if not isinstance(content, list) or (kind in FILLED and not content):
+    if kind in FILLED and not content:
         return f"{kind} without content"
     for child in content:
-        if not isinstance(child, dict) or child.get("type") not in CHILDREN[kind]:
-            return f"{child.get('type') if isinstance(child, dict) else child!r} inside {kind}"
+        if not isinstance(child, dict) or child.get("type") not in tuple(CHILDREN[kind]):  # it may not be hashable
+            return f"{child.get('type') if isinstance(child, dict) else type(child).__name__} inside {kind}"
         if kind == "codeBlock" and child.get("marks"):
             return "marks inside codeBlock"
         if trouble := _wrong(child):
@@ -83,14 +85,20 @@ def _wrong_text(node: dict[str, Any]) -> str | None:
     if not isinstance(node.get("text"), str) or not node["text"]:
         return "text without text"
     marks = node.get("marks", [])
-    if not isinstance(marks, list):
-        return "marks that are no list"
-    kinds = {mark.get("type") if isinstance(mark, dict) else None for mark in marks}
+    if not isinstance(marks, list) or not all(isinstance(mark, dict) for mark in marks):
+        return "marks of the wrong shape"
+    kinds = {str(mark.get("type")) for mark in marks}
     if kinds - MARKS:
-        return f"unknown marks {sorted(map(str, kinds - MARKS))}"
+        return f"unknown marks {sorted(kinds - MARKS)}"
+    if any(mark["type"] == "link" and not _leads_somewhere(mark) for mark in marks):
+        return "link without href"
     if "code" in kinds and kinds - {"code", "link"}:
         return "code together with other marks"
     return None
+
+
+def _leads_somewhere(mark: dict[str, Any]) -> bool:
+    return isinstance(mark.get("attrs"), dict) and isinstance(mark["attrs"].get("href"), str)
 
 
 def plain(node: Any) -> str:

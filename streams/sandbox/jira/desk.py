@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from streams.sandbox.jira.catalogue import FIELDS, ROBOT
+from streams.sandbox.jira.catalogue import FIELDS, ROBOT, people
 from streams.sandbox.jira.fields import Refused, Screen
 from streams.sandbox.jira.state import Book
 from streams.sandbox.jira.ticket import Ticket
@@ -27,7 +27,6 @@ class Desk:
         self.serving = serving
         self.off_screen: set[str] = set()
         self.required = {name for name, field in FIELDS.items() if field.required}
-        self.author = ROBOT.id
         self._token = token
         serving.app.middlewares.append(self._guard)
 
@@ -45,13 +44,14 @@ class Desk:
         """The token is given as `email:token` or as the token alone; who the server is, anybody may ask."""
         if self._token is None or request.path.endswith("/serverInfo"):
             return True
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        try:
-            pair = base64.b64decode(given, validate=True) if scheme.lower() == "basic" else b""
-        except binascii.Error:
-            return False
-        shown = pair if ":" in self._token else pair.partition(b":")[2]
-        return hmac.compare_digest(shown, self._token.encode())
+        pair = _basic(request)
+        shown = pair if ":" in self._token else pair.partition(":")[2]
+        return hmac.compare_digest(shown.encode(), self._token.encode())
+
+    def author(self, request: web.Request) -> str:
+        """Who did it, by the e-mail of the credentials: what the history tells people apart by."""
+        person = people(_basic(request).partition(":")[0])
+        return person.id if person else ROBOT.id
 
     def wire(self, request: web.Request) -> Wire:
         return Wire(self.book, request.match_info.get("api", "3"), self.serving.origin(request))
@@ -70,6 +70,15 @@ class Desk:
 
     def screen(self, request: web.Request, project: str, names: frozenset[str]) -> Screen:
         return Screen(self.book, project, request.match_info.get("api", "3"), names - self.off_screen)
+
+
+def _basic(request: web.Request) -> str:
+    """The pair of the Authorization header; empty when there is none that makes sense."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    try:
+        return base64.b64decode(given, validate=True).decode() if scheme.lower() == "basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 async def body(request: web.Request) -> dict[str, Any]:
@@ -109,6 +118,8 @@ def nothing() -> web.Response:
 def properties(given: Any) -> dict[str, Any]:
     """Entity properties as create, edit and comment take them."""
     found: dict[str, Any] = {}
+    if not isinstance(given, list | None):
+        raise Refused(400, ["properties must be a list."])
     for one in given or []:
         if not isinstance(one, dict) or not isinstance(one.get("key"), str) or "value" not in one:
             raise Refused(400, ["A property needs a key and a value."])

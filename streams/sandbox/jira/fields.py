@@ -84,6 +84,17 @@ def text(screen: Screen, given: Any) -> Any:
     return given
 
 
+def said(screen: Screen, comment: Any) -> Any:
+    """The body of a comment, wherever a comment may be."""
+    try:
+        written = text(screen, comment.get("body")) if isinstance(comment, dict) else None
+    except Wrong as error:
+        raise Refused(400, errors={"comment": str(error)}) from None
+    if not written:
+        raise Refused(400, errors={"comment": "Comment body can not be empty!"})
+    return written
+
+
 def description(screen: Screen, given: Any) -> tuple[str, Any]:
     return "description", text(screen, given)
 
@@ -135,7 +146,7 @@ def assignee(_: Screen, given: Any) -> tuple[str, Any]:
         return "assignee", None
     wanted = given.get("accountId") or given.get("id") if isinstance(given, dict) else None
     person = people(str(wanted))
-    if person is None:
+    if person is None or person.id != wanted:
         raise Wrong(f"User '{wanted}' cannot be assigned issues.")
     return "assignee", person.id
 

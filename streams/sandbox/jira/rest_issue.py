@@ -6,7 +6,7 @@ from aiohttp import web
 
 from streams.sandbox.jira.catalogue import FIELDS, TRANSITIONS
 from streams.sandbox.jira.desk import Desk, answer, body, listed, nothing, number, properties
-from streams.sandbox.jira.fields import Refused, Screen, read, text, updated
+from streams.sandbox.jira.fields import Refused, Screen, read, said, updated
 from streams.sandbox.jira.ticket import Comment, Ticket, now
 
 CREATE = frozenset(name for name, field in FIELDS.items() if field.on_create and (field.operations or field.required))
@@ -52,7 +52,7 @@ class Issues:
         values = read(self._screen(request, project, CREATE), fields)
         del values["project"]
         values["properties"] = properties(given.get("properties"))
-        ticket = self._book.create(project, self._desk.author, values)
+        ticket = self._book.create(project, self._desk.author(request), values)
         address = self._desk.wire(request).address(f"issue/{ticket.id}")
         return answer({"id": str(ticket.id), "key": ticket.key, "self": address}, 201)
 
@@ -75,8 +75,9 @@ class Issues:
         screen = self._screen(request, ticket.project, EDIT)
         comments, values = self._said(screen, ticket, given)
         ticket.properties |= properties(given.get("properties"))
-        self._comment(ticket, comments)
-        self._book.change(ticket, self._desk.author, values)
+        author = self._desk.author(request)
+        self._comment(ticket, author, comments)
+        self._book.change(ticket, author, values)
         if request.query.get("returnIssue") == "true":
             return answer(self._desk.wire(request).issue(ticket, ["*all"]))
         return nothing()
@@ -101,8 +102,9 @@ class Issues:
             raise Refused(400, [NOT_NOW.format(wanted, ticket.key)])
         screen = self._screen(request, ticket.project, FINISH if transition.name == "Done" else frozenset())
         comments, values = self._said(screen, ticket, given)
-        self._comment(ticket, comments)
-        self._book.move(ticket, self._desk.author, transition.to, values)
+        author = self._desk.author(request)
+        self._comment(ticket, author, comments)
+        self._book.move(ticket, author, transition.to, values)
         return nothing()
 
     async def changelog(self, request: web.Request) -> web.Response:
@@ -131,20 +133,20 @@ class Issues:
             raise Refused(400, ["fields and update must be objects"])
         if both := set(update) & set(fields):
             raise Refused(400, errors=dict.fromkeys(both, "Field cannot be in both fields and update."))
-        comments = [_comment_body(screen, operation) for operation in update.get("comment", [])]
+        spoken = update.get("comment", [])
+        comments = [
+            _comment_body(screen, operation) for operation in (spoken if isinstance(spoken, list) else [spoken])
+        ]
         operations = {name: operation for name, operation in update.items() if name != "comment"}
         return comments, read(screen, fields) | updated(screen, ticket, operations)
 
-    def _comment(self, ticket: Ticket, bodies: list[Any]) -> None:
+    def _comment(self, ticket: Ticket, author: str, bodies: list[Any]) -> None:
         for one in bodies:
-            ticket.comments.append(Comment(self._book.next_id(), self._desk.author, now(), one))
+            ticket.comments.append(Comment(self._book.next_id(), author, now(), one))
             self._book.touch(ticket)
 
 
 def _comment_body(screen: Screen, operation: Any) -> Any:
-    try:
-        return text(screen, operation["add"]["body"])
-    except (KeyError, TypeError):
-        raise Refused(400, errors={"comment": "Only {'add': {'body': ...}} is supported."}) from None
-    except ValueError as error:
-        raise Refused(400, errors={"comment": str(error)}) from None
+    if not isinstance(operation, dict) or set(operation) != {"add"}:
+        raise Refused(400, errors={"comment": "Only 'add' is supported."})
+    return said(screen, operation["add"])

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from streams.sandbox.jira.catalogue import link_kind
 from streams.sandbox.jira.desk import NOT_FOUND, Desk, answer, body, checked, listed, nothing, number, properties
-from streams.sandbox.jira.fields import Refused, text
+from streams.sandbox.jira.fields import Refused, said
 from streams.sandbox.jira.rest_site import UPLOAD_LIMIT
 from streams.sandbox.jira.ticket import Comment, File, RemoteLink, now
 
@@ -30,7 +30,7 @@ class Parts:
         post(f"{one}/attachments", self.attach)
         get(f"{rest}/attachment/{{id:\\d+}}", self.attachment)
         get(f"{rest}/attachment/content/{{id:\\d+}}", self.download)
-        get("/secure/attachment/{id:\\d+}/{name}", self.download)
+        get("/secure/attachment/{id:\\d+}/{name:.*}", self.download)
         get(f"{one}/properties", self.property_keys)
         get(f"{one}/properties/{{key}}", self.property)
         put(f"{one}/properties/{{key}}", self.set_property)
@@ -46,15 +46,9 @@ class Parts:
 
     async def comment(self, request: web.Request) -> web.Response:
         ticket, given = self._desk.ticket(request), await body(request)
-        screen = self._desk.screen(request, ticket.project, frozenset())
-        try:
-            written = text(screen, given.get("body"))
-        except ValueError as error:
-            raise Refused(400, errors={"comment": str(error)}) from None
-        if not written:
-            raise Refused(400, errors={"comment": "Comment body can not be empty!"})
+        written = said(self._desk.screen(request, ticket.project, frozenset()), given)
         kept = [{"key": key, "value": value} for key, value in properties(given.get("properties")).items()]
-        comment = Comment(self._book.next_id(), self._desk.author, self._book.touch(ticket), written, kept)
+        comment = Comment(self._book.next_id(), self._desk.author(request), self._book.touch(ticket), written, kept)
         ticket.comments.append(comment)
         self._book.keep(ticket)
         return answer(self._desk.wire(request).comment(ticket, comment), 201)
@@ -76,7 +70,7 @@ class Parts:
         if any(len(data) > UPLOAD_LIMIT for _, _, data in parts):
             raise Refused(413, [f"The file exceeds its maximum permitted size of {UPLOAD_LIMIT} bytes."])
         wire = self._desk.wire(request)
-        kept = [self._book.attach(ticket, self._desk.author, *part) for part in parts]
+        kept = [self._book.attach(ticket, self._desk.author(request), *part) for part in parts]
         return answer([wire.file(file) for file in kept])
 
     async def attachment(self, request: web.Request) -> web.Response:
@@ -178,10 +172,10 @@ class Parts:
         if kind is None:
             raise Refused(404, ["No issue link type with the given id or name was found."])
         inward, outward = (self._named(given.get(side)) for side in ("inwardIssue", "outwardIssue"))
-        comment = given.get("comment")
-        if isinstance(comment, dict):
-            written = comment.get("body")
-            inward.comments.append(Comment(self._book.next_id(), self._desk.author, now(), written))
+        if (comment := given.get("comment")) is not None:
+            screen = self._desk.screen(request, inward.project, frozenset())
+            written = said(screen, comment)
+            inward.comments.append(Comment(self._book.next_id(), self._desk.author(request), now(), written))
         self._book.link(kind, inward, outward)
         return web.Response(status=201)
 
@@ -200,8 +194,9 @@ def _remote_body(given: dict[str, Any]) -> dict[str, Any]:
         errors["title"] = "'title' is required."
     if not isinstance(target, dict) or not isinstance(target.get("url"), str) or not target["url"]:
         errors["url"] = "'url' is required."
-    if len(str(given.get("globalId") or "")) > 255:
-        errors["globalId"] = "The global id cannot be longer than 255 characters."
+    global_id = given.get("globalId")
+    if not isinstance(global_id, str | None) or len(global_id or "") > 255:
+        errors["globalId"] = "The global id must be a string of at most 255 characters."
     if errors:
         raise Refused(400, errors=errors)
     return {key: given[key] for key in ("application", "relationship", "object") if given.get(key) is not None}

@@ -4,12 +4,12 @@ import base64
 import binascii
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 
-from streams.sandbox.jira.desk import Desk, answer, body, listed
+from streams.sandbox.jira.desk import Desk, answer, listed
 from streams.sandbox.jira.fields import Refused
 from streams.sandbox.jira.jql import BadJql, parse
 from streams.sandbox.jira.ticket import Ticket
@@ -31,6 +31,14 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     properties: list[str] = []
     fields_by_keys: bool = False
     reconcile_issues: list[int] = []
+
+
+class Wanted(msgspec.Struct, rename="camel"):
+    """The body of a bulkfetch."""
+
+    issue_ids_or_keys: Annotated[list[str | int], msgspec.Meta(min_length=1, max_length=100)]
+    fields: list[str] = msgspec.field(default_factory=lambda: ["*navigable"])
+    properties: list[str] = []
 
 
 class Lag(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,14 +114,13 @@ class Search:
 
     async def bulk(self, request: web.Request) -> web.Response:
         """Missing and invisible tickets are left out without a word."""
-        given = await body(request)
-        wanted = given.get("issueIdsOrKeys")
-        if not isinstance(wanted, list) or not 0 < len(wanted) <= 100:
-            raise Refused(400, ["issueIdsOrKeys must hold from 1 to 100 ids or keys."])
-        found = {ticket.id: ticket for one in wanted if (ticket := self._book.find(str(one)))}
+        try:
+            asked = msgspec.json.decode(await request.read(), type=Wanted)
+        except msgspec.DecodeError as error:
+            raise Refused(400, [f"Invalid request payload. {error}"]) from None
+        found = {ticket.id: ticket for one in asked.issue_ids_or_keys if (ticket := self._book.find(str(one)))}
         wire = self._desk.wire(request)
-        fields, properties = given.get("fields") or ["*navigable"], given.get("properties") or []
-        beans = [wire.issue(found[number], fields, properties) for number in sorted(found)]
+        beans = [wire.issue(found[number], asked.fields, asked.properties) for number in sorted(found)]
         return answer({"expand": "changelog", "issues": beans, "issueErrors": []})
 
     async def index(self, _: web.Request) -> web.Response:

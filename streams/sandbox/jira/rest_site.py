@@ -70,7 +70,7 @@ class Site:
         )
 
     async def myself(self, request: web.Request) -> web.Response:
-        return answer(user_bean(self._base(request), self._desk.author))
+        return answer(user_bean(self._base(request), self._desk.author(request)))
 
     async def permissions(self, request: web.Request) -> web.Response:
         asked = listed(request, "permissions")

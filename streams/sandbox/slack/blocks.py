@@ -55,7 +55,7 @@ def _block(block: Any) -> Complaints:
         yield "must be an object", ""
         return
     kind = block.get("type")
-    if kind not in KEYS:
+    if kind not in tuple(KEYS):  # it may not be hashable
         yield f"unsupported type: {kind}", "/type"
         return
     for key in block.keys() - KEYS[kind] - {"type", "block_id"}:
@@ -115,7 +115,7 @@ RULES: dict[str, Callable[[dict[str, Any]], Complaints]] = {
 
 
 def _element(element: Any, path: str) -> Complaints:
-    if not isinstance(element, dict) or element.get("type") not in ELEMENTS:
+    if not isinstance(element, dict) or element.get("type") not in tuple(ELEMENTS):
         yield "unsupported element", f"{path}/type"
         return
     yield from _string(element, "action_id", 255, path)
@@ -126,7 +126,7 @@ def _element(element: Any, path: str) -> Complaints:
     yield from _text(element.get("text"), f"{path}/text", 75, plain=True)
     yield from _string(element, "value", 2000, path)
     yield from _string(element, "url", 3000, path)
-    if element.get("style", "primary") not in {"primary", "danger"}:
+    if element.get("style", "primary") not in ("primary", "danger"):
         yield "failed to match the pattern: primary or danger", f"{path}/style"
 
 
@@ -143,7 +143,7 @@ def _each(items: Any, path: str, most: int, check: Callable[[Any, str], Complain
 def _text(node: Any, path: str, most: int, *, plain: bool = False) -> Complaints:
     """A text object; its own keys depend on its type."""
     kind = node.get("type") if isinstance(node, dict) else None
-    if kind not in ({"plain_text"} if plain else {"plain_text", "mrkdwn"}):
+    if kind not in (("plain_text",) if plain else ("plain_text", "mrkdwn")):
         yield f"must be a text object of type {'plain_text' if plain else 'plain_text or mrkdwn'}", path
         return
     for key in node.keys() - {"type", "text", "emoji" if kind == "plain_text" else "verbatim"}:
