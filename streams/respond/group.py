@@ -27,6 +27,11 @@ class Member(Struct, frozen=True, array_like=True):
     parent: str | None = None  # the incident that explains it
     over: bool = False  # resolved: still counts as a trouble of its time, speaks for nobody
 
+    @property
+    def merged(self) -> bool:
+        """Its ticket is a duplicate by now. It may get another parent, but never becomes one: no circles."""
+        return self.told and self.parent is not None
+
 
 class Members(Struct, frozen=True, array_like=True):
     all: tuple[Member, ...] = ()  # by first_seen and fingerprint
@@ -101,9 +106,10 @@ def explained(members: Iterable[Member], window: timedelta, least: int) -> dict[
             continue
         rest = rest[len(near) :]
         live = [one for one in near if not one.over]
-        loud = [one for one in live if one.pages]
+        speakers = [one for one in live if not one.merged]
+        loud = [one for one in speakers if one.pages]
         for one in live:
-            parent = loud[0] if one.pages else live[0]
+            parent = next(iter(loud if one.pages else speakers), one)
             if one is not parent:
                 found[one.incident] = parent.incident
     return found
