@@ -30,7 +30,7 @@ per_minute_max = 100000
 [detectors."eval.critical"]
 critical = ["safety"]
 """
-CHANNEL = "C0TOCSIN"
+CHANNEL = "C0B5YFEQWO"
 PROBE = re.compile(r"probe-\d{5}")
 SETTLE_S = 8.0
 WAIT_S = 30.0

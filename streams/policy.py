@@ -44,7 +44,7 @@ class Owner(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Routing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fallback: str = "platform"
-    channel: str = "C0TOCSIN"
+    channel: str = "C0B5YFEQWO"
     project: str = "OPS"
     issue_type: str = "Task"
     priorities: dict[Severity, str] = field(default_factory=lambda: dict(PRIORITIES))

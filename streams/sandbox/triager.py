@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import aiohttp
@@ -18,8 +19,8 @@ class Triager:
         self.resolved: dict[str, str] = {}  # agent -> ticket
 
     async def run(self, every_s: float = 1.0) -> None:
-        auth = aiohttp.BasicAuth("dana@example.com", "sandbox")
-        async with aiohttp.ClientSession(self.jira, auth=auth) as session:
+        who = base64.b64encode(b"dana@example.com:sandbox").decode()
+        async with aiohttp.ClientSession(self.jira, headers={"Authorization": f"Basic {who}"}) as session:
             while len(self.resolved) < len(self.decisions):
                 await self._look(session)
                 await asyncio.sleep(every_s)
@@ -43,6 +44,7 @@ class Triager:
         done = next(each for each in transitions if each["to"]["statusCategory"]["key"] == "done")
         fields: dict[str, Any] = {OUTCOME_FIELD: {"value": outcome}, "resolution": {"name": "Done"}}
         if fixed_in:
+            await session.post("/rest/api/3/version", json={"name": fixed_in, "project": key.partition("-")[0]})
             fields["fixVersions"] = [{"name": fixed_in}]
         async with session.post(url, json={"transition": {"id": done["id"]}, "fields": fields}) as answer:
             answer.raise_for_status()
