@@ -1,0 +1,72 @@
+"""Writes down what was decided, by people and by gates, and says it: each in one transaction."""
+
+from __future__ import annotations
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from ..database import Connection
+from ..records import Acknowledgement, GateDecision, GateInputs, GateValues, Outcome, Silence
+from ..settle import publish
+
+DECISION = """
+INSERT INTO decisions VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING
+"""
+STATE = """
+INSERT INTO gate_states VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (gate, agent, release, environment) DO UPDATE
+    SET state = EXCLUDED.state, decision = EXCLUDED.decision, since = EXCLUDED.since
+WHERE gate_states.state <> EXCLUDED.state
+RETURNING state
+"""
+OUTCOME = """
+INSERT INTO outcomes (incident, outcome, at, actor, source, fixed_in, reason, reopened)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+async def record_decision(
+    conn: Connection, topic: str, decision: GateDecision, values: GateValues, inputs: GateInputs
+) -> bytes:
+    """The document as it is from now on. A state that differs from the one recorded last is published."""
+    document = msgspec.json.encode(decision)
+    where = (decision.gate, decision.agent, decision.release, decision.environment)
+    kept = (
+        *(decision.decision_id, *where, decision.state, decision.inputs_digest, values.version, decision.as_of),
+        *(document, msgspec.json.encode(values), msgspec.json.encode(inputs)),
+    )
+    async with conn.transaction():
+        await conn.execute(DECISION, kept)
+        cursor = await conn.execute(STATE, (*where, decision.state, decision.decision_id, decision.as_of))
+        if await cursor.fetchone():
+            await publish(conn, topic, f"{decision.agent}@{decision.release}@{decision.environment}", document)
+    return document
+
+
+async def recorded(conn: Connection, decision_id: str) -> bytes | None:
+    """The document of a decision, to the byte."""
+    row = await (await conn.execute("SELECT document FROM decisions WHERE id = %s", [decision_id])).fetchone()
+    return bytes(row[0]) if row else None
+
+
+async def record_outcome(conn: Connection, topic: str, outcome: Outcome) -> None:
+    """History, the book's inbox and the export. Inside the caller's transaction, if there is one."""
+    of = outcome
+    row = (of.incident, of.outcome, of.at, of.actor, of.source, of.fixed_in, of.reason, of.reopened)
+    async with conn.transaction():
+        await conn.execute(OUTCOME, row)
+        await put(conn, outcome)
+        await publish(conn, topic, outcome.incident, msgspec.json.encode(outcome))
+
+
+async def put(conn: Connection, record: Outcome | Acknowledgement | Silence) -> None:
+    """Tell the book."""
+    await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [Jsonb(msgspec.to_builtins(record))])
+
+
+async def forget(conn: Connection) -> None:
+    """Old minutes (their sums stay) and old decisions (the last of each release stays)."""
+    await conn.execute("DELETE FROM exposure WHERE minute < now() - interval '90 days'")
+    await conn.execute(
+        "DELETE FROM decisions WHERE as_of < now() - interval '90 days' AND id NOT IN (SELECT decision FROM gate_states)"
+    )

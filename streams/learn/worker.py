@@ -1,0 +1,203 @@
+"""The learn role: counts exposure, reads what people decided, keeps an eye on every release."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from hashlib import blake2b
+
+import psycopg
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from .. import topics
+from ..database import Connection, connect
+from ..detect.clock import ScopeClock, forwarded
+from ..intake.redact import Redactor
+from ..policy import Policy
+from ..records import DeadLetter, Position
+from ..records.deadletters import appended, pack
+from ..settings import Settings
+from ..settle import Lock, LogReader, Read, positions
+from . import gates, outcomes
+from .counting import READER, Counting
+from .inputs import Index
+from .jira import JiraReader, TrackerAway
+from .letters import Letters
+from .polling import Mapped, Polling
+from .recording import forget
+from .standing import Standing
+from .values import gate_values
+from .watching import Topics, Watching, gauge
+
+log = logging.getLogger(__name__)
+AGAIN_S = 1.0
+STANDING_S = 2.0
+TIDY_S = 3600.0
+
+
+class Learn:
+    """One running copy of the role: three loops, each on its own connection, for as long as the lock is held."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        registry: CollectorRegistry,
+        progress: Callable[[], None],
+        stop: asyncio.Event,
+    ) -> None:
+        self._settings, self._progress, self._stop = settings, progress, stop
+        self._exposure = topics.named(topics.EXPOSURE, settings.generation)
+        self._letters = Letters(settings.kafka, topics.DEADLETTERS.name)
+        self._redactor = Redactor()
+        values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
+        self._standing = Standing(values, Index, gates.decide, topics.GATES.name, registry)
+        self._judge = Mapped(outcomes.decide, outcomes.remembered, policy.outcomes)
+        self._read_s = time.time()
+        self._counted = Counter("tocsin_learn_records", "Exposure and delivery records counted", registry=registry)
+        self._refused = Counter("tocsin_learn_refused", "Records that became dead letters", registry=registry)
+        self._said = Counter(
+            "tocsin_outcomes", "Decisions of people read from tickets", ("outcome",), registry=registry
+        )
+        stale = Gauge("tocsin_tickets_stale_seconds", "Since all watched tickets were last read", registry=registry)
+        stale.set_function(lambda: time.time() - self._read_s if settings.jira_url else 0.0)
+
+    async def run(self) -> None:
+        """Until stopped. Kafka or the database being away is waited for; losing the lock begins anew."""
+        while not self._stop.is_set():
+            try:
+                await self._session()
+            except* (KafkaError, psycopg.OperationalError, OSError) as errors:
+                log.warning("learn: %s; trying again", type(errors.exceptions[0]).__name__)
+                await self._rest(AGAIN_S)
+
+    async def _session(self) -> None:
+        lock = Lock(self._settings.database, READER)
+        async with AsyncExitStack() as stack:
+            if not await self._entered(stack, lock):
+                return
+            stack.push_async_callback(self._letters.stop)
+            async with asyncio.TaskGroup() as group:
+                loops = [self._count, self._watch, *([self._poll] if self._settings.jira_url else [])]
+                tasks = [group.create_task(self._connected(loop)) for loop in loops]
+                while not self._stop.is_set():
+                    await lock.conn.execute("SELECT 1")  # the lock ends with its connection
+                    await self._rest(AGAIN_S)
+                for task in tasks:
+                    task.cancel()
+
+    async def _entered(self, stack: AsyncExitStack, lock: Lock) -> bool:
+        """Waits for the lock as a standby that is well; False: asked to end."""
+        entering = asyncio.create_task(stack.enter_async_context(lock))
+        while not entering.done() and not self._stop.is_set():
+            self._progress()
+            await asyncio.wait([entering], timeout=AGAIN_S)
+        if entering.done():
+            await entering
+            return True
+        entering.cancel()
+        with suppress(asyncio.CancelledError):
+            await entering
+        return False
+
+    async def _connected(self, loop: Callable[[Connection], Awaitable[None]]) -> None:
+        async with await connect(self._settings.database, application="tocsin learn") as conn:
+            await loop(conn)
+
+    async def _count(self, conn: Connection) -> None:
+        counting = Counting(self._exposure, self._settings.generation, self._refuse)
+        reader = LogReader(self._settings.kafka, (self._exposure, topics.DELIVERY.name))
+        known = await positions(conn, READER)
+        await reader.start(known)
+        try:
+            while True:
+                batch = await reader.batch(500)
+                if batch:
+                    known = await counting.apply(conn, batch, known)
+                    self._counted.inc(len(batch))
+                self._progress()
+        finally:
+            await reader.stop()
+
+    async def _refuse(self, read: Read, why: str) -> None:
+        """Said before the position moves: after a crash it may be said again, never not at all."""
+        topic, _, partition = read.part.rpartition("/")
+        letter = DeadLetter(
+            reason="invalid",
+            errors=(self._redactor.text(why, 1000, []),),
+            position=Position(f"{topic}/{self._settings.epoch}/{partition}", read.offset),
+            value=read.value,
+            key=read.key,
+            at=appended(read.timestamp_ms),
+        )
+        digest = blake2b(read.value or b"", digest_size=16).hexdigest()
+        await self._letters.say(*pack(self._redactor.letter(letter, [], digest)))
+        self._refused.inc()
+
+    async def _watch(self, conn: Connection) -> None:
+        facts, findings = (topics.named(one, self._settings.generation) for one in (topics.FACTS, topics.FINDINGS))
+        read = Topics(facts, findings, topics.DEADLETTERS.name)
+        watching = Watching(self._settings.kafka, read, ScopeClock(), forwarded)
+        await watching.start()
+        looked_s = tidied_s = 0.0
+        try:
+            while True:
+                await watching.turn(conn)
+                now_s = time.monotonic()
+                if now_s - looked_s >= STANDING_S:
+                    await self._standing.turn(conn)
+                    looked_s = now_s
+                if not tidied_s or now_s - tidied_s >= TIDY_S:
+                    await forget(conn)
+                    tidied_s = now_s
+        finally:
+            await watching.stop()
+
+    async def _poll(self, conn: Connection) -> None:
+        given = self._settings
+        reader = JiraReader(
+            given.jira_url,
+            given.jira_user,
+            given.jira_token.reveal(),
+            cloud=given.jira_cloud,
+            timeout_s=given.call_timeout_s,
+        )
+        polling = Polling(reader, self._judge, topics.OUTCOMES.name)
+        await reader.start()
+        try:
+            while True:
+                await self._polled(conn, polling)
+                await asyncio.sleep(given.poll_tickets_s)
+        finally:
+            await reader.stop()
+
+    async def _polled(self, conn: Connection, polling: Polling) -> None:
+        try:
+            for outcome in await polling.turn(conn):
+                self._said.labels(outcome.outcome).inc()
+            self._read_s = time.time()
+            await gauge(conn, "tickets.away", 0)
+        except TrackerAway as error:
+            log.warning("tickets cannot be read (%s); what people decided so far stands", error)
+            await gauge(conn, "tickets.away", 1)
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+
+async def run(
+    settings: Settings,
+    policy: Policy,
+    registry: CollectorRegistry,
+    progress: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """Until `stop` is set. One copy works, others stand by."""
+    await topics.ensure(settings.kafka, settings.generation, settings.replication)
+    await Learn(settings, policy, registry, progress, stop).run()

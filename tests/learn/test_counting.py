@@ -1,0 +1,100 @@
+"""Exposure and deliveries count once, whatever is read twice."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from streams.database import connect, migrate
+from streams.learn.counting import Counting
+from streams.learn.reading import snapshot, stand
+from streams.records import Exposure
+from streams.settle import NotTheWriter, Read
+
+EXPOSURE, DELIVERY = "tocsin.exposure/0", "delivery.events/0"
+MINUTE = datetime(2026, 9, 14, 10, 0, tzinfo=UTC)
+
+
+class Refused(list):
+    async def __call__(self, read, why):
+        self.append((read.offset, why))
+
+
+def minute(offset, sessions, bad=0, at=0, release="2026.09.3"):
+    record = Exposure("support-bot", release, "prod", MINUTE.replace(minute=at), sessions, bad)
+    return Read(EXPOSURE, offset, None, msgspec.json.encode(record), 0)
+
+
+def delivered(offset, kind, **data):
+    known = {"agent": "support-bot", "release": "2026.09.3"}
+    event = {"specversion": "1.0", "id": f"e{offset}", "source": "/ci", "type": kind, "time": "2026-09-14T09:00:00Z"}
+    return Read(DELIVERY, offset, None, msgspec.json.encode({**event, "data": {**known, **data}}), 0)
+
+
+@pytest.fixture
+async def conn(database):
+    migrate(database)
+    async with await connect(database) as conn:
+        yield conn
+
+
+async def counts(conn):
+    found = await snapshot(conn, ["high"])
+    return {one.release: (one.sessions, one.bad) for one in found.exposure}
+
+
+async def test_minutes_add_up_and_a_minute_said_again_changes_nothing(conn):
+    counting = Counting("tocsin.exposure", 1, Refused())
+    known = await counting.apply(conn, [minute(0, 10, 1), minute(1, 5, at=1)], {})
+    await counting.apply(conn, [minute(2, 10, 1), minute(3, 5, at=1)], known)
+    assert await counts(conn) == {"2026.09.3": (15, 1)}
+
+
+async def test_a_new_generation_counts_again_from_nothing_and_never_adds(conn):
+    known = await Counting("tocsin.exposure", 1, Refused()).apply(conn, [minute(0, 10), minute(1, 5, at=1)], {})
+    again = Counting("tocsin.exposure.g2", 2, Refused())
+    await again.apply(conn, [minute(0, 10)._replace(part="tocsin.exposure.g2/0")], known)
+    assert await counts(conn) == {"2026.09.3": (15, 0)}
+
+
+async def test_a_second_writer_finds_out_and_nothing_of_it_is_kept(conn):
+    counting = Counting("tocsin.exposure", 1, Refused())
+    await counting.apply(conn, [minute(0, 10)], {})
+    with pytest.raises(NotTheWriter):
+        await counting.apply(conn, [minute(0, 10), minute(1, 7, at=1)], {})
+    assert await counts(conn) == {"2026.09.3": (10, 0)}
+
+
+async def test_releases_deployments_and_cases_are_kept_once(conn):
+    counting = Counting("tocsin.exposure", 1, Refused())
+    batch = [
+        delivered(0, "release.deployed.v1", environment="prod", op="promote", result="ok"),
+        delivered(1, "release.registered.v1", parents=["2026.09.2"], aliases=["sha-1"]),
+        delivered(2, "case.scored.v1", case_id="c1", runs=3, passes=2),
+    ]
+    known = await counting.apply(conn, batch, {})
+    await counting.apply(conn, [one._replace(offset=one.offset + 3) for one in batch], known)
+    (release,) = (await snapshot(conn, ["high"])).releases
+    assert (release.parents, release.aliases, release.registered_at) == (
+        ("2026.09.2",),
+        ("sha-1",),
+        datetime(2026, 9, 14, 9, tzinfo=UTC),
+    )
+    for table in ("deployments", "case_scores"):
+        row = await (await conn.execute(f"SELECT count(*) FROM {table}")).fetchone()
+        assert row == (1,), table
+
+
+async def test_what_cannot_be_read_is_refused_and_passed_over(conn):
+    refused = Refused()
+    counting = Counting("tocsin.exposure", 1, refused)
+    bad = [Read(DELIVERY, 0, None, b"{", 0), Read(EXPOSURE, 0, None, None, 0), delivered(1, "agent.heartbeat.v1")]
+    await counting.apply(conn, [*bad, minute(1, 4)], {})
+    assert [offset for offset, _ in refused] == [0, 0, 1]
+    assert await counts(conn) == {"2026.09.3": (4, 0)}
+
+
+async def test_every_change_moves_the_version_of_what_gates_look_at(conn):
+    before = (await stand(conn)).version
+    await Counting("tocsin.exposure", 1, Refused()).apply(conn, [minute(0, 10)], {})
+    assert (await stand(conn)).version > before
