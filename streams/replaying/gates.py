@@ -1,0 +1,137 @@
+"""Release gates on virtual time: asked again whenever what they look at has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..learn.gates import decide
+from ..learn.inputs import Index
+from ..policy import Policy
+from ..records import (
+    Exposure,
+    GateDecision,
+    GateExposure,
+    GateIncident,
+    GateQuestion,
+    GateRelease,
+    GateSnapshot,
+    GateValues,
+    Incident,
+    ReleaseRegistered,
+)
+
+Address = tuple[str, str, str, str]  # gate, agent, release, environment
+
+
+class Gates:
+    """Says a decision when its state or its reasons are new."""
+
+    def __init__(self, policy: Policy, pages: str = "") -> None:
+        self._values = tuple(_values(name, gate, policy, pages) for name, gate in policy.gates.items())
+        self._exposure: dict[tuple[str, str, str], GateExposure] = {}
+        self._releases: dict[tuple[str, str], GateRelease] = {}
+        self._incidents: dict[str, GateIncident] = {}
+        self._parents: dict[str, str] = {}
+        self._said: dict[Address, tuple[Any, ...]] = {}
+        self._version = self._asked = 0
+
+    def exposure(self, exposure: Exposure) -> None:
+        address = (exposure.agent, exposure.release, exposure.environment)
+        known = self._exposure.get(address, GateExposure(*address, 0, 0))
+        sums = GateExposure(*address, known.sessions + exposure.sessions, known.bad + exposure.bad)
+        self._exposure[address] = sums
+        name = (exposure.agent, exposure.release)
+        self._releases.setdefault(name, GateRelease(*name, exposure.minute))
+        self._version += 1
+
+    def delivery(self, event: Any) -> None:
+        if not isinstance(event, ReleaseRegistered):
+            return
+        data = event.data
+        name = (data.agent, data.release)
+        known = self._releases.get(name, GateRelease(*name, event.time))
+        self._releases[name] = replace(
+            known, registered_at=event.time, parents=tuple(data.parents or ()), aliases=tuple(data.aliases or ())
+        )
+        self._version += 1
+
+    def incident(self, incident: Incident) -> None:
+        seen = _seen(incident)
+        if self._incidents.get(incident.id) == seen and self._parents.get(incident.id) == incident.parent:
+            return
+        self._incidents[incident.id] = seen
+        if incident.parent:
+            self._parents[incident.id] = incident.parent
+        self._version += 1
+
+    def decisions(self, at: datetime, watermark: datetime | None) -> Iterator[GateDecision]:
+        """Those whose state or reasons have changed since the last call."""
+        if self._asked == self._version:
+            return
+        self._asked = self._version
+        for address, decision in self._all(at, watermark):
+            why = tuple((reason.code, reason.detail.get("incident")) for reason in decision.reasons)
+            known = self._said.get(address)
+            if known is None or known[:2] != (decision.state, why):
+                self._said[address] = (decision.state, why, decision.inputs_digest)
+                yield decision
+
+    def final(self, at: datetime, watermark: datetime | None) -> Iterator[GateDecision]:
+        """Once more those whose numbers have changed since they were said."""
+        for address, decision in self._all(at, watermark):
+            if self._said[address][2] != decision.inputs_digest:
+                yield decision
+
+    def _all(self, at: datetime, watermark: datetime | None) -> Iterator[tuple[Address, GateDecision]]:
+        index = Index(self._snapshot())
+        for agent, release, environment in index.addresses():
+            inputs = index.inputs(GateQuestion(agent, release, environment), at, watermark)
+            for values in self._values:
+                yield (values.gate, agent, release, environment), decide(values, inputs, at)
+
+    def _snapshot(self) -> GateSnapshot:
+        incidents = (self._with_parent(incident) for incident in self._incidents.values())
+        return GateSnapshot(
+            self._version, tuple(self._releases.values()), tuple(self._exposure.values()), tuple(incidents)
+        )
+
+    def _with_parent(self, incident: GateIncident) -> GateIncident:
+        """A merged incident has the stage and outcome of its parent."""
+        parent = self._incidents.get(self._parents.get(incident.id, ""))
+        if incident.stage != "merged" or parent is None:
+            return incident
+        return replace(incident, stage=parent.stage, outcome=parent.outcome, fixed_in=parent.fixed_in)
+
+
+def _values(name: str, gate: Any, policy: Policy, pages: str) -> GateValues:
+    return GateValues(
+        gate=name,
+        policy=policy.name,
+        version=policy.digest,
+        sessions_min=gate.sessions_min,
+        severities=tuple(gate.severities),
+        inputs_age_s_max=gate.inputs_age_s_max,
+        lag_s_max=gate.lag_s_max,
+        valid_s=gate.valid_s,
+        pages=pages,
+    )
+
+
+def _seen(incident: Incident) -> GateIncident:
+    agent = incident.about.agent or incident.subject.get("agent", "")
+    return GateIncident(
+        id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        stage=incident.stage,
+        releases=incident.releases,
+        outcome=incident.outcome,
+        fixed_in=incident.fixed_in,
+        ticket=incident.ticket,
+        ticket_url=incident.ticket_url,
+        agents=(agent,) if agent else (),
+    )
