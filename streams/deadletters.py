@@ -42,7 +42,7 @@ async def listed(
         return reason in (None, letter.reason) and agent in (None, letter.agent)
 
     async with _consumer(bootstrap) as consumer:
-        tps = await _partitions(consumer)
+        tps = _partitions(consumer)
         begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         found: list[Found] = []
         for tp in tps:
@@ -98,6 +98,7 @@ def _check(found: DeadLetter, topic: str, value: bytes | None) -> None:
 @asynccontextmanager
 async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
+        topics.DEADLETTERS.name,
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -110,12 +111,8 @@ async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-    await consumer.topics()  # fetches the metadata
-    known = consumer.partitions_for_topic(topics.DEADLETTERS.name) or set()
-    tps = [TopicPartition(topics.DEADLETTERS.name, partition) for partition in sorted(known)]
-    consumer.assign(tps)
-    return tps
+def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+    return sorted(consumer.assignment())  # without a group: all there are
 
 
 async def _newest(
@@ -157,7 +154,7 @@ def _read(message: Any) -> Found:
 
 
 async def _at(consumer: AIOKafkaConsumer, position: str) -> Found:
-    tps = {tp.partition: tp for tp in await _partitions(consumer)}
+    tps = {tp.partition: tp for tp in _partitions(consumer)}
     partition, _, offset = position.rpartition("/")
     number = partition.rpartition("/")[2] or "0"
     if not (number.isdecimal() and offset.isdecimal() and int(number) in tps):

@@ -95,7 +95,7 @@ def _not_json(value: bytes, error: Exception) -> tuple[Reason, tuple[str, ...]]:
         return Reason.not_json, (": starts with a byte order mark; JSON has none",)
     if _LONE_SURROGATE.search(value) and _is_json(text):
         return Reason.invalid_unicode, (": holds half of a surrogate pair",)
-    return Reason.not_json, (f": {str(error).replace('JSON is malformed', 'is not JSON')}",)
+    return Reason.not_json, (f": is not JSON: {str(error).removeprefix('JSON is malformed: ')}",)
 
 
 def _is_json(text: str) -> bool:
@@ -178,7 +178,7 @@ def _kind(value: object) -> str:
 
 def _pointer(path: str) -> str:
     """msgspec's `$.data.numbers[...]`, in backticks, as a JSON pointer."""
-    parts = re.findall(r"\[(\d+)\]|\.([^.\[`]+)", path)
+    parts = re.findall(r"\[(\d+)\]|\.([^.\[\]`]+)", path)
     return _joined([index or name for index, name in parts])
 
 

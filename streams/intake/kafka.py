@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
+from aiokafka.errors import CommitFailedError, IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from ..records.timeline import Headers
 
@@ -85,20 +85,26 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """The client only logs what a listener raises, so the next poll raises it again."""
+        tps = list(assigned)
         try:
-            tps = list(assigned)
-            if tps:
-                await self._place(tps)
+            starts = await self._starts(tps)
+            # From here to the names without an await: what was handed out before is read again, and nothing after is lost.
+            for tp, start in starts.items():
+                self._consumer.seek(tp, start)
             self._names = {f"{tp.topic}/{self._epoch}/{tp.partition}": tp for tp in tps}
             if self._moved:
                 await self._moved()
+        except IllegalStateError as error:  # moved on before we had looked; the next assignment is on its way
+            log.info("an assignment was overtaken by the next: %s", error)
         except Exception as error:
             self._broken = error
 
-    async def _place(self, tps: list[TopicPartition]) -> None:
-        """Every partition to its committed position, after a look at whether that position can be."""
-        begins = await self._consumer.beginning_offsets(tps)
-        ends = await self._consumer.end_offsets(tps)
+    async def _starts(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Every partition's committed position, after a look at whether that position can be."""
+        if not tps:
+            return {}
+        starts = {}
+        begins, ends = await self._consumer.beginning_offsets(tps), await self._consumer.end_offsets(tps)
         for tp in tps:
             committed = await self._consumer.committed(tp)
             if committed is not None and committed > ends[tp]:
@@ -106,8 +112,9 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
             if committed is not None and committed < begins[tp]:
                 lost = begins[tp] - committed
                 log.error("%s/%s: %s messages were deleted by retention before intake read them", *tp, lost)
-            self._consumer.seek(tp, begins[tp] if committed is None else max(committed, begins[tp]))
+            starts[tp] = begins[tp] if committed is None else max(committed, begins[tp])
             self._ends[f"{tp.topic}/{self._epoch}/{tp.partition}"] = ends[tp]
+        return starts
 
     def _beyond(self, tp: TopicPartition, position: int, end: int) -> str:
         return (
@@ -121,8 +128,14 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
         """Messages by source, possibly none. Raises InputMismatch."""
         if self._broken:
             raise self._broken
+        asked = list(self._names.values())
+        if not asked:
+            await asyncio.sleep(wait_s)
+            return {}
         try:
-            found = await self._consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=messages_max)
+            found = await self._consumer.getmany(*asked, timeout_ms=int(wait_s * 1000), max_records=messages_max)
+        except NoOffsetForPartitionError:  # the client looked before the assignment was complete
+            return {}
         except OffsetOutOfRangeError as error:
             await self._explain(error.args[0])
             return {}

@@ -74,7 +74,7 @@ KINDS = (
         + r"(?P<value>[^\s\"'\\,;&<>(){}\[\]]{4,4096}+)",
         folded=True,
     ),
-    Kind("parameter", ("?", "&"), r"[?&]" + _PARAMETERS + r"=" + _READABLE + r"(?P<value>[^\s\"'\\,;&<>]{8,4096}+)"),
+    Kind("parameter", ("?", "&"), r"[?&]" + _PARAMETERS + r"=" + _READABLE + r"(?P<value>[^\s\"'\\,;&#<>]{8,4096}+)"),
 )
 
 _TEXT = [(kind, re.compile(kind.pattern, re.ASCII)) for kind in KINDS]
