@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import msgspec
@@ -11,6 +13,7 @@ import rich_click as click
 
 from .. import policy as policies
 from .. import settings as environment
+from .start import policy_or_exit, settings_or_exit
 
 
 @click.command()
@@ -34,16 +37,23 @@ def check(events: BinaryIO | None, *, as_json: bool) -> None:
     sys.exit(0 if well else 1)
 
 
-def _events(lines: BinaryIO) -> Any:
-    from ..intake.check import say  # noqa: PLC0415
+def _events(lines: BinaryIO) -> Iterator[dict[str, Any]]:
+    from ..intake.check import check as checked  # noqa: PLC0415
 
-    policy = policies.load(environment.load().policy)
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield say(number, line, policy)
+    policy = policy_or_exit(settings_or_exit())
+    rules = [(source.source, source.agents) for source in policy.sources]
+    for line in checked(lines, datetime.now(UTC), rules):
+        what = f"line {line.line}"
+        if line.ok:
+            redacted = f", replaced: {', '.join(line.redacted)}" if line.redacted else ""
+            yield {"what": what, "ok": True, "says": f"{line.type} of {line.agent}, session {line.session}{redacted}"}
+        else:
+            right = f"\n    right would be: {line.example}" if line.example else ""
+            said = f"{line.reason}: " + "; ".join(line.errors) + right
+            yield {"what": what, "ok": False, "says": said, **msgspec.to_builtins(line)}
 
 
-def _parts() -> Any:
+def _parts() -> Iterator[dict[str, Any]]:
     try:
         settings = environment.load()
     except environment.SettingsError as error:

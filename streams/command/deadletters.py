@@ -10,9 +10,10 @@ from typing import Any, BinaryIO
 import msgspec
 import rich_click as click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ..deadletters import NoSuchLetter, listed, resend, shown
+from ..deadletters import Found, NoSuchLetter, NotResendable, how_to_resend, listed, resend, shown
 from .start import settings_or_exit
 
 console = Console()
@@ -28,7 +29,7 @@ def _kafka() -> str:
 def _asked(work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return asyncio.run(work)
-    except NoSuchLetter as error:
+    except (NoSuchLetter, NotResendable) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -47,59 +48,62 @@ def list_(limit: int, reason: str | None, agent: str | None, *, as_json: bool) -
 
     Example: tocsin deadletters list --agent billing-bot --json
     """
-    letters = _asked(listed(_kafka(), limit=limit, reason=reason, agent=agent))
+    found: list[Found] = _asked(listed(_kafka(), limit=limit, reason=reason, agent=agent))
     if as_json:
-        for letter in letters:
-            sys.stdout.buffer.write(msgspec.json.encode(letter) + b"\n")
+        for each in found:
+            sys.stdout.buffer.write(_json(each))
         return
-    if not letters:
+    if not found:
         console.print("No dead letters: every message could be used.")
         return
-    table = Table("position", "agent", "reason", "first error", "at")
-    for letter in letters:
+    table = Table("letter", "agent", "reason", "first error", "at")
+    for position, letter in found:
         first = letter.errors[0] if letter.errors else ""
         at = letter.at.isoformat(timespec="seconds") if letter.at else ""
-        table.add_row(*(_plain(cell) for cell in (str(letter.position), letter.agent or "", letter.reason, first, at)))
+        table.add_row(*(escape(_plain(cell)) for cell in (position, letter.agent or "", letter.reason, first, at)))
     console.print(table)
-    console.print("`tocsin deadletters show POSITION` lists every error of one.", highlight=False)
+    console.print("`tocsin deadletters show LETTER` lists every error of one.", highlight=False)
 
 
 @deadletters.command()
-@click.argument("position")
+@click.argument("letter")
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--value", "value_only", is_flag=True, help="Only the message as it came, e.g. to repair it in a file.")
-def show(position: str, *, as_json: bool, value_only: bool) -> None:
+def show(letter: str, *, as_json: bool, value_only: bool) -> None:
     """One dead letter with every error, where it came from and how to resend it.
 
-    Example: tocsin deadletters show agent.events/1/0/42
+    Example: tocsin deadletters show 0/42
     """
-    letter = _asked(shown(_kafka(), position))
+    found: Found = _asked(shown(_kafka(), letter))
+    dead = found.letter
     if value_only:
-        sys.stdout.buffer.write(letter.value or b"")
+        sys.stdout.buffer.write(dead.value or b"")
     elif as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(letter) + b"\n")
+        sys.stdout.buffer.write(_json(found))
     else:
-        click.echo(f"{letter.reason}: message {letter.position} of {letter.agent or 'an unknown agent'}")
-        for error in letter.errors:
+        click.echo(f"{dead.reason}: message {dead.position} of {dead.agent or 'an unknown agent'}")
+        for error in dead.errors:
             click.echo(f"  {_plain(error)}")
-        text = (letter.value or b"").decode("utf-8", "replace")
-        click.echo(f"\n{_plain(text[:4000])}\n")
-        click.echo(f"Repair: tocsin deadletters show {position} --value > repaired.json, edit it, then")
-        click.echo(f"        tocsin deadletters resend {position} --value repaired.json")
+        click.echo(f"\n{_plain((dead.value or b'').decode('utf-8', 'replace')[:4000])}\n")
+        click.echo(how_to_resend(found))
 
 
 @deadletters.command(name="resend")
-@click.argument("position")
+@click.argument("letter")
 @click.option("--value", type=click.File("rb"), help="The repaired message; - is standard input. Default: as it came.")
-def resend_(position: str, value: BinaryIO | None) -> None:
+def resend_(letter: str, value: BinaryIO | None) -> None:
     """Send a dead letter to where it came from, as it was or repaired.
 
-    Example: tocsin deadletters resend agent.events/1/0/42 --value repaired.json
+    Example: tocsin deadletters resend 0/42 --value repaired.json
     """
-    sent = _asked(resend(_kafka(), position, value.read().strip() if value else None))
+    sent = _asked(resend(_kafka(), letter, value.read().strip() if value else None))
     click.echo(f"sent as {sent}")
+
+
+def _json(found: Found) -> bytes:
+    return msgspec.json.encode({"letter": found.position, **msgspec.to_builtins(found.letter)}) + b"\n"
 
 
 def _plain(text: str) -> str:
     """Untrusted text on a terminal: no control characters, no markup."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text).replace("[", r"\[")
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)

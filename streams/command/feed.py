@@ -89,7 +89,8 @@ def replay(file: click.utils.LazyFile, until: datetime | None, *, as_json: bool)
 
     Example: tocsin replay events.ndjson --json | jq 'select(.record == "incident")'
     """
-    from ..replay import report, run  # noqa: PLC0415 - the deciders of every room
+    from ..replay import run  # noqa: PLC0415 - the deciders of every room
+    from ..replaying.summary import for_people  # noqa: PLC0415
 
     policy = policy_or_exit(settings_or_exit())
     records = run(file, policy, until)
@@ -98,7 +99,7 @@ def replay(file: click.utils.LazyFile, until: datetime | None, *, as_json: bool)
             for record in records:
                 sys.stdout.buffer.write(encode(record) + b"\n")
         else:
-            for line in report(records):
+            for line in for_people(records):
                 click.echo(line)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from ..records import PAGING, About, Incident, Severity
 
+TEAM_CHARS_MAX = 64
 PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
 
 
@@ -78,6 +79,9 @@ def route(values: BookValues, about: About, subject: dict[str, str], dependency:
             matched = _match(names, patterns)
             if matched:
                 return Route(owner, f"{what} {matched[0]} matches {matched[1]}")
+    if operator and operator.team:
+        team = operator.team[:TEAM_CHARS_MAX]
+        return Route(Owner(name=team), f"the event is attributed to team {team}, whom the policy does not list")
     return Route(owner_named(values, values.routing.fallback), "owner missing: no rule matches", missing=True)
 
 
