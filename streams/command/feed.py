@@ -7,6 +7,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import rich_click as click
 from rich.console import Console
@@ -82,7 +83,7 @@ def _write(events: object) -> None:
 @click.argument("file", type=click.File("rb"))
 @click.option("--json", "as_json", is_flag=True, help="One object a line; its `record` names its kind.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Let event time go on until then.")
-def replay(file: click.utils.LazyFile, until: datetime | None, *, as_json: bool) -> None:
+def replay(file: BinaryIO, until: datetime | None, *, as_json: bool) -> None:
     """Run the same deciders over FILE (NDJSON; - is standard input) with no server.
 
     Prints what would be found, opened, told and decided. Exit codes: 0 done, 2 usage.
