@@ -1,6 +1,6 @@
 """Event -> Slack call with every role on this machine: a critical evaluator's single failure among ordinary events.
 
-    python benchmarks/latency.py [--rate 2000] [--seconds 60]
+    python benchmarks/latency.py [--rate 2000] [--seconds 60] [--sessions 100000]
 
 Prints p50, p90 and p99 in milliseconds, and each role's CPU and resident memory.
 """
@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rate", type=int, default=2000)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--sessions", type=int, default=400, help="open at a time")
     parser.add_argument("--probes", type=float, default=4.0, help="per second")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -53,9 +54,11 @@ def main() -> None:
 
 def measure(stage: Stage, given: argparse.Namespace) -> None:
     processes = {role: psutil.Process(process.pid) for role, process in stage.processes.items()}
-    run_load(stage.kafka, given.rate, SETTLE_S, 1.0)  # every connection is open, every loop has turned
+    run_load(
+        stage.kafka, given.rate, SETTLE_S, (1.0, 0, given.sessions)
+    )  # every connection is open, every loop has turned
     before = {role: cpu_s(process) for role, process in processes.items()}
-    lines = run_load(stage.kafka, given.rate, given.seconds, given.probes, first=10_000)
+    lines = run_load(stage.kafka, given.rate, given.seconds, (given.probes, 10_000, given.sessions))
     asked = {name: float(at) for name, at in lines if name.startswith("probe-")}
     told = wait_for(stage, set(asked))
     latencies = sorted((told[name] - asked[name]) * 1000 for name in asked if name in told)
@@ -70,9 +73,9 @@ def measure(stage: Stage, given: argparse.Namespace) -> None:
         )
 
 
-def run_load(kafka: str, rate: int, seconds: float, probes: float, first: int = 0) -> list[tuple[str, str]]:
+def run_load(kafka: str, rate: int, seconds: float, rest: tuple[float, int, int]) -> list[tuple[str, str]]:
     load = Path(__file__).with_name("load.py")
-    command = [sys.executable, str(load), kafka, str(rate), str(int(seconds)), str(probes), str(first)]
+    command = [sys.executable, str(load), kafka, str(rate), str(int(seconds)), *map(str, rest)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
     return [(line.split()[0], line.split()[1]) for line in answer.stdout.splitlines()]
 

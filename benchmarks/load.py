@@ -1,6 +1,6 @@
 """A bounded load of ordinary events with probes among them; one process of its own so that it disturbs nobody's loop.
 
-Arguments: bootstrap, events per second, seconds, probes per second, first id. Prints one line per probe: name and send time.
+Arguments: bootstrap, events per second, seconds, probes per second, first id, sessions open at a time. Prints one line per probe: name and send time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import uvloop
 from aiokafka import AIOKafkaProducer
 
-SESSIONS = 400
+EVENTS_PER_SESSION = 200
 TURN_S = 0.02
 
 
@@ -25,8 +25,8 @@ def event(kind: str, agent: str, session: str, n: int, data: dict[str, object]) 
     return json.dumps({**envelope, "data": {"ctx": ctx, **data}}).encode()
 
 
-def ordinary(n: int, first: int) -> tuple[bytes, bytes]:
-    session = f"s{first}-{n % SESSIONS}-{n // (SESSIONS * 200)}"
+def ordinary(n: int, first: int, sessions: int) -> tuple[bytes, bytes]:
+    session = f"s{first}-{n % sessions}-{n // (sessions * EVENTS_PER_SESSION)}"
     call = {"call_id": f"c{n}", "tool": {"name": "search"}, "status": "ok", "duration_ms": 12, "args_hash": f"b2:{n}"}
     return session.encode(), event("agent.tool.called.v1", f"agent-{n % 20}", session, n, call)
 
@@ -37,13 +37,14 @@ def probe(n: int) -> tuple[bytes, bytes]:
     return name.encode(), event("agent.eval.scored.v1", name, name, n, scored)
 
 
-async def main(bootstrap: str, rate: int, seconds: int, probes: float, first: int) -> None:
+async def main(bootstrap: str, rate: int, seconds: int, probes: float, ids: tuple[int, int]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks=1, linger_ms=2)
     await producer.start()
+    first, sessions = ids
     started, sent, probed = time.monotonic(), 0, 0  # `first` keeps the ids of two loads apart
     while (elapsed := time.monotonic() - started) < seconds:
         while sent < elapsed * rate:
-            key, value = ordinary(sent, first)
+            key, value = ordinary(sent, first, sessions)
             await producer.send("agent.events", value, key=key)
             sent += 1
         while probed < elapsed * probes:
@@ -58,4 +59,6 @@ async def main(bootstrap: str, rate: int, seconds: int, probes: float, first: in
 
 if __name__ == "__main__":
     uvloop.install()
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])))
+    uvloop.run(
+        main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), (int(sys.argv[5]), int(sys.argv[6])))
+    )
