@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ..learn.gates import decide
 from ..learn.inputs import Index
+from ..learn.values import gate_values
 from ..policy import Policy
 from ..records import (
     Exposure,
@@ -19,7 +20,6 @@ from ..records import (
     GateQuestion,
     GateRelease,
     GateSnapshot,
-    GateValues,
     Incident,
     ReleaseRegistered,
 )
@@ -31,7 +31,7 @@ class Gates:
     """Says a decision when its state or its reasons are new."""
 
     def __init__(self, policy: Policy, pages: str = "") -> None:
-        self._values = tuple(_values(name, gate, policy, pages) for name, gate in policy.gates.items())
+        self._values = tuple(gate_values(policy.gates, policy.name, policy.digest, pages).values())
         self._exposure: dict[tuple[str, str, str], GateExposure] = {}
         self._releases: dict[tuple[str, str], GateRelease] = {}
         self._incidents: dict[str, GateIncident] = {}
@@ -104,25 +104,18 @@ class Gates:
         parent = self._incidents.get(self._parents.get(incident.id, ""))
         if incident.stage != "merged" or parent is None:
             return incident
-        return replace(incident, stage=parent.stage, outcome=parent.outcome, fixed_in=parent.fixed_in)
-
-
-def _values(name: str, gate: Any, policy: Policy, pages: str) -> GateValues:
-    return GateValues(
-        gate=name,
-        policy=policy.name,
-        version=policy.digest,
-        sessions_min=gate.sessions_min,
-        severities=tuple(gate.severities),
-        inputs_age_s_max=gate.inputs_age_s_max,
-        lag_s_max=gate.lag_s_max,
-        valid_s=gate.valid_s,
-        pages=pages,
-    )
+        return replace(
+            incident,
+            stage=parent.stage,
+            outcome=parent.outcome,
+            fixed_in=parent.fixed_in,
+            ticket=incident.ticket or parent.ticket,
+            ticket_url=incident.ticket_url or parent.ticket_url,
+        )
 
 
 def _seen(incident: Incident) -> GateIncident:
-    agent = incident.about.agent or incident.subject.get("agent", "")
+    agent = incident.subject.get("agent", "")
     return GateIncident(
         id=incident.id,
         title=incident.title,

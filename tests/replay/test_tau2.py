@@ -1,0 +1,99 @@
+"""The nine real files through the whole pipeline, with the policy as it is shipped."""
+
+import gzip
+import json
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from replay.saying import Said
+
+from streams.importing.merge import read
+from streams.records.timeline import encode
+from streams.replay import run
+
+LAST_CALLS, ERRORS = 20, 3
+
+
+@pytest.fixture(scope="module")
+def lines(tau2_files):
+    return [encode(event) for event in read(tau2_files)[0]]
+
+
+@pytest.fixture(scope="module")
+def said(lines, shipped):
+    return Said(list(run(lines, shipped)))
+
+
+def repeated(messages) -> bool:
+    """The rule, said again without any of the pipeline: errors of one tool within the last calls of a session."""
+    names = {call["id"]: call["name"] for message in messages for call in message.get("tool_calls") or ()}
+    calls = [
+        (names[message["id"]], message["content"] if message["error"] else None)
+        for message in messages
+        if message["role"] == "tool"
+    ]
+    for end in range(1, len(calls) + 1):
+        window = calls[max(0, end - LAST_CALLS) : end]
+        used = Counter(tool for tool, _ in window)
+        failed = Counter(tool for tool, error in window if error)
+        texts = Counter((tool, error) for tool, error in window if error)
+        several = any(count >= ERRORS and 2 * count >= used[tool] for tool, count in failed.items())
+        if several or any(count >= ERRORS for count in texts.values()):
+            return True
+    return False
+
+
+def test_every_session_with_a_repeated_tool_error_is_found_and_no_other(said, tau2_files):
+    expected = {
+        f"{path.name.removesuffix('.json.gz')}:{simulation['id']}"
+        for path in tau2_files
+        for simulation in json.loads(gzip.decompress(path.read_bytes()))["simulations"]
+        if repeated(simulation["messages"])
+    }
+    assert len(expected) == 13
+    assert {one.about.session for one in said.finding if one.detector == "tool.repeated_error"} == expected
+
+
+def test_nothing_costs_too_much(said):
+    """The negative control: 140 priced sessions, none beyond three times the median of its file."""
+    assert [one.title for one in said.incident if one.detector.startswith("cost")] == []
+
+
+def test_at_most_twenty_incidents(said):
+    assert 0 < len(said.incident) <= 20
+    assert len({one.fingerprint for one in said.incident}) == len(said.incident)
+
+
+def test_the_summary_counts_what_the_files_hold(said):
+    total = said.last
+    assert (total.events, total.sessions, total.sessions_failed, total.sessions_unpriced) == (10469, 330, 128, 190)
+    assert (total.evaluations_failed, total.evaluations_broken) == (117, 16)
+    assert (total.tool_calls, total.tool_errors, total.echoes) == (4210, 128, 0)
+    assert total.dead_letters == {}
+
+
+def test_gates_count_every_session_once(lines, replayed):
+    ran = Counter()
+    for minute in replayed(lines, until=datetime(2025, 8, 2, tzinfo=UTC)).exposure:
+        ran[minute.agent, minute.release] += minute.sessions
+    assert sum(ran.values()) == 330
+    assert (ran["retail", "candidate"], ran["telecom", "baseline"]) == (40, 80)
+
+
+def test_the_release_that_fails_is_blocked_and_the_better_one_is_not(said):
+    last = {(one.agent, one.release): one.state for one in said.decision}
+    assert last["airline", "qwen2.5-7b"] == "block"
+    assert last["retail", "candidate"] == "allow"
+
+
+def test_the_same_file_says_the_same_to_the_byte(lines, shipped, said):
+    assert [encode(record) for record in run(lines, shipped)] == [encode(record) for record in said.records]
+
+
+def test_sending_everything_twice_changes_nothing_but_the_echoes(replayed, lines, said):
+    doubled = replayed(line for line in lines for _ in range(2))
+    assert doubled.last.echoes == len(lines)
+    assert [one.title for one in doubled.incident] == [one.title for one in said.incident]
+    assert doubled.exposure == said.exposure
+    assert doubled.last.sessions == 330
