@@ -30,4 +30,9 @@ def scope_deciders(stanzas: Mapping[str, Any], bucket_s: int = BUCKET_S, minute_
 
 
 def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any], **more: Any) -> list[Any]:
-    return [d(stanzas[d.name].thresholds, stanzas[d.name].severity, **more) for d in detectors]
+    made = []
+    for detector in detectors:
+        stanza = stanzas[detector.name]
+        made.append(detector(stanza.thresholds, stanza.severity, **more))
+        made[-1].dry_run = stanza.dry_run  # the fold marks what it says
+    return made

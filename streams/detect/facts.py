@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from ..records import Fact
+import msgspec
+
+from ..records import ClockForwarded, Fact, Facts
 
 BUCKET_S = 10
 SAMPLES_MAX = 3
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Facts | ClockForwarded)
 
 
 def bucket_of(at: datetime, bucket_s: int = BUCKET_S) -> datetime:
@@ -40,3 +45,13 @@ def _added(one: Fact, other: Fact) -> Fact:
         marks=tuple(dict.fromkeys(one.marks + other.marks)),
         samples=(one.samples + other.samples)[:SAMPLES_MAX],
     )
+
+
+def pack(record: Facts | ClockForwarded) -> bytes:
+    """One line of a record of tocsin.facts: several of several timeline messages share one, in order."""
+    return _encoder.encode(record)
+
+
+def unpack(value: bytes) -> list[Facts | ClockForwarded]:
+    """Raises msgspec errors."""
+    return _decoder.decode_lines(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +10,9 @@ import msgspec
 
 from ..records import About, Excerpt, Fact, Facts, Finding, SessionEnded, SessionStarted, Tick
 from ..step import Decider
-from .shelf import FINGERPRINTS_MAX, Live, moment
+from .ports import Writes
+from .shelf import FINGERPRINTS_MAX, Live, moment, wanted
+from .wakes import Wakes
 
 REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
 EVIDENCE_MAX = 10
@@ -19,7 +21,6 @@ SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
 SCOPE_IDLE_S = 14 * 24 * 3600.0
 
 Recall = Callable[[str], bytes | None]
-Writes = dict[int, list[tuple[str, bytes | None]]]
 
 
 class Isolated(Exception):
@@ -40,7 +41,6 @@ class Fold:
         self, deciders: Iterable[Decider[Any]], recall: Recall, policy: str = "", idle_s: float = SESSION_IDLE_S
     ) -> None:
         self.deciders = {decider.name: decider for decider in deciders}
-        self.versions = {name: decider.version for name, decider in self.deciders.items()}
         self.recall, self.policy, self.idle_s = recall, policy, idle_s
         self.isolated: list[Isolated] = []
         self.echoes = 0
@@ -48,7 +48,7 @@ class Fold:
         self._live: dict[str, Live] = {}
         self._touched: dict[str, Live] = {}
         self._gone: dict[str, int] = {}
-        self._heaps: dict[int, list[tuple[float, str]]] = {}
+        self._wakes: dict[int, Wakes] = {}
 
     def event(self, event: Any, partition: int) -> list[Any]:
         """What the deciders say to one event of the timeline; an echo says nothing."""
@@ -60,7 +60,7 @@ class Fold:
         self._note(key, live, event)
         said: list[Any] = []
         for decider in self._readers_of(type(event)):
-            if decider.key(event) is not None:
+            if self._key(decider, event) is not None:
                 said += self._step(decider, key, live, event)
         return self._stamped(said, live, str(position), key) if said else said
 
@@ -71,7 +71,7 @@ class Fold:
         out: list[Any] = []
         for fact in batch.facts:
             for decider in self._readers_of(Fact):
-                key = decider.key(fact)
+                key = self._key(decider, fact)
                 if key is None:
                     continue
                 live = self._shelf(key, partition)
@@ -87,10 +87,9 @@ class Fold:
 
     def tick(self, partition: int, at_s: float) -> list[Any]:
         """Wake what is due in `partition` by event time `at_s`: each decider hears of its own due time."""
-        heap = self._heaps.setdefault(partition, [])
+        wakes = self._wakes.get(partition)
         out: list[Any] = []
-        while heap and heap[0][0] <= at_s:
-            _, key = heapq.heappop(heap)
+        for key in wakes.due(at_s) if wakes else ():
             live = self._existing(key)
             if live is not None and live.partition == partition:
                 out += self._wake(key, live, at_s)
@@ -98,25 +97,24 @@ class Fold:
 
     def due_s(self, partition: int) -> float | None:
         """When the next tick is wanted: `replay` makes its ticks at due times."""
-        heap = self._heaps.get(partition)
-        return heap[0][0] if heap else None
+        wakes = self._wakes.get(partition)
+        return wakes.first_s if wakes else None
 
     def rebuild(self, stored: Iterable[tuple[str, bytes]]) -> None:
-        """The heaps, anew, from every stored shelf after an assignment."""
+        """Who is due when, anew, from every stored shelf after an assignment."""
         self._live.clear()
         self._touched.clear()
-        self._heaps = {}
+        self._gone.clear()
+        self._wakes = {}
         for key, value in stored:
-            live = Live.of(value)
-            self._heaps.setdefault(live.partition, []).append((live.wake_s(self.idle_s), key))
-        for heap in self._heaps.values():
-            heapq.heapify(heap)
+            partition, at_s = wanted(value, self.idle_s)
+            self._wakes_of(partition).add(at_s, key)
 
     def remembered(self) -> Writes:
         """What changed since the last call: partition -> (key, bytes, or None to forget). Each key once."""
         writes: Writes = {}
         for key, live in self._touched.items():
-            writes.setdefault(live.partition, []).append((key, live.encode(self.versions)))
+            writes.setdefault(live.partition, []).append((key, live.encode()))
         for key, partition in self._gone.items():
             writes.setdefault(partition, []).append((key, None))
         self._touched, self._gone = {}, {}
@@ -132,6 +130,9 @@ class Fold:
             self._readers[kind] = found
         return found
 
+    def _wakes_of(self, partition: int) -> Wakes:
+        return self._wakes.setdefault(partition, Wakes())
+
     def _existing(self, key: str) -> Live | None:
         live = self._live.get(key)
         if live is None and key not in self._gone:
@@ -145,7 +146,6 @@ class Fold:
         if live is None:
             live = self._live[key] = Live(partition)
             self._gone.pop(key, None)
-        self._touched[key] = live
         return live
 
     def _note(self, key: str, live: Live, event: Any) -> None:
@@ -155,19 +155,22 @@ class Fold:
         if fresh or kind is SessionStarted:
             given = getattr(event.data, "attribution", None) or live.about.attribution
             live.about = About(ctx.agent.id, ctx.agent.version, ctx.env, ctx.session_id, ctx.root, ctx.user, given)
+            self._touched[key] = live
         if fresh or kind is SessionEnded:
             live.ended = live.ended or kind is SessionEnded
+            self._touched[key] = live
             self._arm(key, live)
 
     def _note_fact(self, key: str, live: Live, fact: Fact) -> None:
         fresh = live.newest_s == 0.0
         live.newest_s = max(live.newest_s, fact.bucket.timestamp())
         live.about = fact.about
+        self._touched[key] = live
         if fresh:
             self._arm(key, live)
 
     def _arm(self, key: str, live: Live) -> None:
-        heapq.heappush(self._heaps.setdefault(live.partition, []), (live.wake_s(self.idle_s), key))
+        self._wakes_of(live.partition).add(live.wake_s(self.idle_s), key)
 
     def _wake(self, key: str, live: Live, at_s: float) -> list[Any]:
         out: list[Any] = []
@@ -180,6 +183,9 @@ class Fold:
             decider = self.deciders.get(name)  # a decider may be gone from a newer release
             if decider is not None:
                 out += self._stamped(self._step(decider, key, live, Tick(moment(due))), live, f"due/{due}", key)
+            if live.due.get(name, math.inf) <= due:  # would never end
+                del live.due[name]
+                self.isolated.append(Isolated(name, Tick(moment(due)), "asked for a tick at the tick's own time"))
         if not live.due and live.expires_s(self.idle_s) <= at_s:
             self._gone[key] = live.partition
             self._live.pop(key, None)
@@ -188,20 +194,35 @@ class Fold:
             self._arm(key, live)
         return out
 
+    def _key(self, decider: Decider[Any], record: Any) -> str | None:
+        try:
+            return decider.key(record)
+        except Exception as error:  # as in `_step`
+            self.isolated.append(Isolated(decider.name, record, repr(error)))
+            return None
+
     def _step(self, decider: Decider[Any], key: str, live: Live, record: Any) -> tuple[Any, ...]:
         name = decider.name
-        memory = live.memory(name, decider.version, decider.memory)
         try:
+            memory = live.memory(decider)
             step = decider.step(memory, record)
         except Exception as error:  # a decider's bug is its own: the others go on, the event becomes a dead letter
             self.isolated.append(Isolated(name, record, repr(error)))
+            self._touched[key] = live  # the dead letter has been said
             return ()
-        live.memories[name] = step.remember
-        if step.wake is None:
-            live.due.pop(name, None)
-        elif live.due.get(name) != (wake_s := step.wake.timestamp()):
-            live.due[name] = wake_s
-            heapq.heappush(self._heaps.setdefault(live.partition, []), (wake_s, key))
+        if step.remember is not memory:
+            live.keep(decider, step.remember)
+            self._touched[key] = live
+        wake_s = step.wake.timestamp() if step.wake else None
+        if wake_s != live.due.get(name):
+            self._touched[key] = live
+            if wake_s is None:
+                del live.due[name]
+            else:
+                live.due[name] = wake_s
+                self._wakes_of(live.partition).add(wake_s, key)
+        if step.say:
+            self._touched[key] = live
         return step.say
 
     def _stamped(self, said: Iterable[Any], live: Live, cause: str, key: str) -> list[Any]:
@@ -217,7 +238,11 @@ class Fold:
                     policy=self.policy,
                     about=saying.about if saying.about.agent else live.about,
                     evidence=saying.evidence[-EVIDENCE_MAX:],
+                    dry_run=saying.dry_run or getattr(self.deciders.get(saying.detector), "dry_run", False),
                 )
+            elif isinstance(saying, Fact) and live.about.attribution and not saying.about.attribution:
+                about = msgspec.structs.replace(saying.about, attribution=live.about.attribution)
+                saying = msgspec.structs.replace(saying, about=about)
             out.append(saying)
         return out
 
