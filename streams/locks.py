@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -16,14 +17,21 @@ from .database import Connection, connect
 log = logging.getLogger(__name__)
 
 
+def _always() -> bool:
+    return True
+
+
 class Lock:
     """An advisory lock by name on its own direct connection: whoever waits stands by, a dead holder lets go."""
 
-    def __init__(self, uri: str, name: str, *, poll_s: float = 0.5) -> None:
+    def __init__(
+        self, uri: str, name: str, *, poll_s: float = 0.5, wanted: Callable[[], bool] = _always
+    ) -> None:
         self.name = name
-        self._uri, self._poll_s = uri, poll_s
+        self._uri, self._poll_s, self._wanted = uri, poll_s, wanted
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
         self._conn: Connection | None = None
+        self.held = False
 
     @property
     def conn(self) -> Connection:
@@ -32,7 +40,11 @@ class Lock:
         return self._conn
 
     async def __aenter__(self) -> Self:
-        while not await self._taken():
+        """Waits until it is held; entered without it only once `wanted` says no more."""
+        while self._wanted():
+            self.held = await self._taken()
+            if self.held:
+                break
             await asyncio.sleep(self._poll_s)
         return self
 
@@ -56,6 +68,7 @@ class Lock:
             raise
 
     async def _drop(self) -> None:
+        self.held = False
         conn, self._conn = self._conn, None
         if conn is not None:
             with suppress(psycopg.Error):
@@ -63,7 +76,7 @@ class Lock:
 
 
 class Hint:
-    """Listens to one channel; `wait` returns at a hint or after a while. Hints may be lost: callers poll anyway."""
+    """Listens to inserts into one table; `wait` returns at a hint or after a while. Hints may be lost: callers poll anyway."""
 
     def __init__(self, uri: str, channel: str) -> None:
         self._uri, self._channel = uri, channel
@@ -90,19 +103,25 @@ class Hint:
         return heard
 
     async def wait(self, timeout_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._heard.wait()
+        await rest(self._heard, timeout_s)
         self._heard.clear()
 
     async def _listen(self) -> None:
         while True:
-            try:
-                conn = await connect(self._uri, application=f"tocsin hint {self._channel}")
-                async with conn:
-                    await conn.execute(f"LISTEN {self._channel}")
-                    self.give()
-                    async for _ in conn.notifies():
-                        self.give()
-            except psycopg.Error:
-                await asyncio.sleep(1.0)
+            with suppress(psycopg.Error):
+                await self._hear()
+            await asyncio.sleep(1.0)
+
+    async def _hear(self) -> None:
+        async with await connect(self._uri, application=f"tocsin hint {self._channel}") as conn:
+            await conn.execute(f"LISTEN tocsin_{self._channel}")
+            self.give()  # what happened before this
+            async for _ in conn.notifies():
+                self.give()
+
+
+async def rest(until: asyncio.Event, seconds: float) -> None:
+    """That long, or until the event."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await until.wait()

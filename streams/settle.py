@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from .database import Connection
-from .locks import Hint, Lock
+from .locks import Hint, Lock, rest
 
 __all__ = [
     "TURN",
@@ -30,6 +29,7 @@ __all__ = [
     "positions",
     "publish",
     "publish_all",
+    "rest",
 ]
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,10 @@ class Publisher:
                 await self._session()
             except (KafkaError, psycopg.OperationalError, OSError) as error:
                 log.warning("publisher: %s; trying again", type(error).__name__)
-                await self._rest(1.0)
+                await rest(self._stopping, 1.0)
+
+    def _wanted(self) -> bool:
+        return not self._stopping.is_set()
 
     async def _session(self) -> None:
         producer = AIOKafkaProducer(
@@ -196,15 +199,20 @@ class Publisher:
             compression_type="zstd",
             max_request_size=REQUEST_BYTES_MAX,
         )
-        async with Lock(self._uri, "publisher") as lock, Hint(self._uri, "tocsin_publish") as hint:
+        async with Lock(self._uri, "publisher", wanted=self._wanted) as lock, Hint(self._uri, "publish") as hint:
             self._hint = hint
+            if not lock.held:
+                return
             await producer.start()
             try:
-                while not self._stopping.is_set():
-                    if not await self._send(lock.conn, producer):
-                        await hint.wait(1.0)
+                await self._turns(lock.conn, producer, hint)
             finally:
                 await producer.stop()
+
+    async def _turns(self, conn: Connection, producer: AIOKafkaProducer, hint: Hint) -> None:
+        while not self._stopping.is_set():
+            if not await self._send(conn, producer):
+                await hint.wait(1.0)
 
     async def _send(self, conn: Connection, producer: AIOKafkaProducer) -> int:
         cursor = await conn.execute("SELECT id, topic, key, value, headers FROM publish ORDER BY id LIMIT %s", [PUBLISH_MAX])
@@ -222,8 +230,3 @@ class Publisher:
         if rows:
             await conn.execute("DELETE FROM publish WHERE id = ANY(%s)", [[row[0] for row in rows]])
         return len(rows)
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()

@@ -1,0 +1,48 @@
+"""What respond counts: answers of the outside, what waits for them, what the book could not use."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from ..records import Answer
+
+_LABELS = ("receiver", "kind", "answer")
+
+
+class Meters:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._answers = Counter("tocsin_answers", "Answers of receivers to calls", _LABELS, registry=registry)
+        self._asked = Counter("tocsin_asked", "Unanswered calls asked about, by what was found", _LABELS, registry=registry)
+        self._retired = Counter("tocsin_tickets_retired", "Doubled tickets closed", ("receiver",), registry=registry)
+        self._owed = Gauge("tocsin_obligations", "Obligations by state", ("receiver", "state"), registry=registry)
+        self._age = Gauge("tocsin_obligations_age_seconds", "Of the oldest one", ("receiver", "state"), registry=registry)
+        self._settled = Counter("tocsin_settled", "Inputs of the incident book", ("input",), registry=registry)
+        self._letters = Counter("tocsin_book_deadletters", "Inputs it could not use", ("reason",), registry=registry)
+        self._unconfigured = Gauge("tocsin_receiver_missing", "1: it has no address or token", ("receiver",), registry=registry)
+
+    def answered(self, receiver: str, kind: str, answer: Answer) -> None:
+        self._answers.labels(receiver, kind, answer.__struct_config__.tag).inc()
+
+    def asked(self, receiver: str, kind: str, found: str) -> None:
+        self._asked.labels(receiver, kind, found).inc()
+
+    def retired(self, receiver: str, count: int) -> None:
+        self._retired.labels(receiver).inc(count)
+
+    def settled(self, what: str, count: int) -> None:
+        self._settled.labels(what).inc(count)
+
+    def letter(self, reason: str) -> None:
+        self._letters.labels(reason).inc()
+
+    def waiting(self, found: list[tuple[str, str, int, float]]) -> None:
+        """Receiver, state, how many, age of the oldest; what is not listed is none."""
+        self._owed.clear()
+        self._age.clear()
+        for receiver, state, count, age in found:
+            self._owed.labels(receiver, state).set(count)
+            if state != "refused":
+                self._age.labels(receiver, state).set(age)
+
+    def missing(self, receiver: str, *, missing: bool) -> None:
+        self._unconfigured.labels(receiver).set(missing)

@@ -1,0 +1,57 @@
+"""What every receiver is: it does, it can be asked whether it did, and it answers in four words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from ...records import Answer, Done, Obligation
+
+CREDENTIALS = "credentials: "  # how a refusal begins that every other obligation would meet too
+
+References = Mapping[str, Done]  # what the incident's other obligations came to, by obligation
+
+
+class Absent(NamedTuple):
+    """It certainly did not happen: a look that would have seen it did not."""
+
+    why: str = ""
+
+
+class Blind(NamedTuple):
+    """Nobody can tell: not being found is no proof. Ask again later, never repeat."""
+
+    why: str
+
+
+class Doubt(NamedTuple):
+    """What is known about an attempt that was never answered."""
+
+    since: datetime  # its intent was written then: nothing of it is older
+    known: Done | None = None  # the newest thing of this kind that was there before: a search that misses it is blind
+
+
+class Receiver(Protocol):
+    """Never raises for what the outside does, never repeats a write, never tells a secret, never sleeps for long."""
+
+    name: str  # destinations are `<name>:<where>`
+    confirmed: frozenset[str]  # kinds to `confirm` once they are recorded, and to `audit` after a doubt
+
+    async def carry(self, obligation: Obligation, references: References, nonce: str) -> Answer:
+        """Do it, once."""
+        ...
+
+    async def find(self, obligation: Obligation, references: References, doubt: Doubt) -> Done | Absent | Blind:
+        """Was it done by an attempt whose answer nobody heard?"""
+        ...
+
+    async def confirm(self, obligation: Obligation, reference: Done) -> Answer:
+        """Tell the outside that this is the recorded one. Idempotent."""
+        ...
+
+    async def audit(self, obligation: Obligation, reference: Done) -> Answer:
+        """Look for others than the recorded one and retire them. Done's reference names those retired."""
+        ...
+
+    async def close(self) -> None: ...

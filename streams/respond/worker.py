@@ -1,0 +1,122 @@
+"""Wires the respond role: the book's settle loop, a carrier per receiver that has an address, the publisher."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from .. import topics
+from ..database import migrate
+from ..detect.catalogue import DETECTORS
+from ..policy import Policy
+from ..settings import Settings
+from ..settle import Publisher
+from . import book
+from .carry import Carrier, Pace, nothing
+from .meters import Meters
+from .receivers import jira, jira_wire, slack, slack_wire
+from .receivers.protocol import Receiver
+from .settling import Names, Settling
+from .shelf import Address
+
+log = logging.getLogger(__name__)
+
+
+class WiredBook:
+    """The book's deciders with their policy, as the settle loop wants them."""
+
+    def __init__(self, settings: Settings, policy: Policy) -> None:
+        believed = msgspec.convert(policy, book.BookValues, from_attributes=True)
+        runbooks = {name: stanza.runbook for name, stanza in policy.detectors.items() if stanza.runbook}
+        shipped = {detector.name: detector.runbook for detector in DETECTORS}
+        values = msgspec.structs.replace(
+            believed, runbooks=shipped | runbooks, pages_url=settings.pages, deployment=settings.deployment
+        )
+        self.deciders: Sequence[Any] = book.deciders(values)
+
+    def fold(self, memories: Mapping[Address, Any], inputs: Sequence[Any]) -> Any | set[Address]:
+        found = book.fold(self.deciders, memories, inputs)
+        return found.keys if isinstance(found, book.Missing) else found
+
+    def woken(self, decider: str, key: str, at: datetime) -> book.Woken:
+        return book.Woken(decider, key, at)
+
+
+async def run(
+    settings: Settings,
+    policy: Policy,
+    registry: CollectorRegistry,
+    progress: Callable[[], None],
+    stop: asyncio.Event,
+    *,
+    reached: Callable[[str], None] = nothing,
+) -> None:
+    """Until `stop`. `reached` hears of every step that a crash may come between."""
+    await asyncio.to_thread(migrate, settings.database)
+    await topics.ensure(settings.kafka, settings.generation, settings.replication)
+    meters = Meters(registry)
+    names = Names(
+        topics.named(topics.FINDINGS, settings.generation),
+        topics.named(topics.INCIDENTS, settings.generation),
+        topics.named(topics.DEADLETTERS, settings.generation),
+        settings.epoch,
+    )
+    settling = Settling(settings.database, settings.kafka, names, WiredBook(settings, policy), meters, reached=reached)
+    settling.progress = progress
+    receivers = configured(settings, meters)
+    pace = Pace(settings.call_timeout_s, settings.ask_after_s)
+    carriers = [Carrier(settings.database, receiver, pace, meters, reached=reached) for receiver in receivers]
+    publisher = Publisher(settings.database, settings.kafka)
+    loops: list[Any] = [settling, publisher, *carriers]
+    try:
+        await together(loops, stop)
+    finally:
+        for receiver in receivers:
+            await receiver.close()
+
+
+def configured(settings: Settings, meters: Meters) -> list[Receiver]:
+    """The receivers that have an address and a token; what is owed to the others stays owed, and the metrics say so."""
+    found: list[Receiver] = []
+    if settings.jira_url:
+        wire = jira_wire.Wire(
+            settings.jira_url,
+            settings.jira_user,
+            settings.jira_token,
+            cloud=settings.jira_cloud,
+            timeout_s=settings.call_timeout_s,
+        )
+        found.append(jira.Jira(wire, empty_quiet_s=2 * settings.ask_after_s))
+    if settings.slack_token:
+        slack_ = slack_wire.Wire(settings.slack_url, settings.slack_token, timeout_s=settings.call_timeout_s)
+        found.append(slack.Slack(slack_, again_s=min(5.0, settings.ask_after_s / 4)))
+    for name, setting in (("jira", settings.jira_url), ("slack", settings.slack_token)):
+        meters.missing(name, missing=not setting)
+        if not setting:
+            log.warning("%s is not configured: what is owed there stays owed", name)
+    return found
+
+
+async def together(loops: Sequence[Any], stop: asyncio.Event) -> None:
+    """All of them until `stop` or until one fails; then every one ends what it has begun."""
+    stopping = asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(loop.run(), name=type(loop).__name__) for loop in loops]
+    try:
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for loop in loops:
+            loop.stop()
+        stopping.cancel()
+        _, late = await asyncio.wait(tasks, timeout=60.0)
+        for task in late:
+            task.cancel()
+        results = await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    for result in results[1:]:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
