@@ -202,6 +202,7 @@ class Output:
             await asyncio.wait_for(self._producer.stop(), self._ack_s)
         except TimeoutError:
             log.warning("Kafka did not answer while intake ended")
+            await self._producer.client.close()
 
     async def partitions(self, topic: str) -> int:
         return len(await self._producer.partitions_for(topic))
