@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ..records import ClockForwarded, Fact, Facts
+from ..records import ClockForwarded, Excerpt, Fact, Facts
 
 BUCKET_S = 10
-SAMPLES_MAX = 3
+SAMPLES_MAX = 5
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Facts | ClockForwarded)
@@ -32,6 +32,11 @@ def aggregate(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     return tuple(found.values())
 
 
+def latest(samples: Iterable[Excerpt]) -> tuple[Excerpt, ...]:
+    """The newest few, each once: the newest of all are among the newest of every part, however they were grouped."""
+    return tuple(sorted(set(samples), key=lambda sample: (sample.at, sample.position))[-SAMPLES_MAX:])
+
+
 def _added(one: Fact, other: Fact) -> Fact:
     sums = dict(one.sums)
     for name, value in other.sums.items():
@@ -43,7 +48,7 @@ def _added(one: Fact, other: Fact) -> Fact:
         sums=sums,
         about=other.about,
         marks=tuple(dict.fromkeys(one.marks + other.marks)),
-        samples=(one.samples + other.samples)[:SAMPLES_MAX],
+        samples=latest(one.samples + other.samples),
     )
 
 

@@ -11,12 +11,11 @@ from msgspec.structs import replace
 
 from ...records import Excerpt, Fact, Finding, Severity, Tick
 from ...step import Order, Step
-from ..facts import BUCKET_S
+from ..facts import BUCKET_S, latest
 from ..fingerprint import fingerprint
 from ..shelf import moment
 
 BUCKETS_MAX = 64
-SAMPLES_MAX = 5
 REPEAT = timedelta(minutes=5)
 
 
@@ -32,6 +31,7 @@ class Bucket(Struct, array_like=True, frozen=True):
     at_s: float
     passed: int = 0
     failed: int = 0
+    samples: tuple[Excerpt, ...] = ()
 
 
 class Sums(Struct, frozen=True, array_like=True):
@@ -84,10 +84,10 @@ class EvaluatorFailures:
             at_s = sums.open[0].at_s if sums.open else sums.closed_s
         buckets = {bucket.at_s: bucket for bucket in sums.open}
         known = buckets.get(at_s, Bucket(at_s))
-        buckets[at_s] = Bucket(at_s, known.passed + passed, known.failed + failed)
+        samples = latest(known.samples + fact.samples)
+        buckets[at_s] = Bucket(at_s, known.passed + passed, known.failed + failed, samples)
         ordered = tuple(buckets[key] for key in sorted(buckets))
-        samples = sorted({*sums.samples, *fact.samples}, key=lambda s: (s.at, s.position))[-SAMPLES_MAX:]
-        after = replace(sums, open=ordered, late=sums.late + (passed + failed if late else 0), samples=tuple(samples))
+        after = replace(sums, open=ordered, late=sums.late + (passed + failed if late else 0))
         return Step(after, (), self._end(ordered[0]))
 
     def _closed(self, sums: Sums, tick: Tick) -> Step[Sums]:
@@ -112,7 +112,13 @@ class EvaluatorFailures:
         n = bucket.passed + bucket.failed
         rise = bucket.failed * math.log(limits.odds) - n * math.log(1 + p * (limits.odds - 1))
         score = min(max(0.0, sums.score + rise), 2 * limits.limit)  # capped, so that it can come down again
-        return replace(sums, score=score, passed=sums.passed + bucket.passed, failed=sums.failed + bucket.failed)
+        return replace(
+            sums,
+            score=score,
+            passed=sums.passed + bucket.passed,
+            failed=sums.failed + bucket.failed,
+            samples=latest(sums.samples + bucket.samples),  # of closed buckets only: evidence is never from later
+        )
 
     def _told_again(self, sums: Sums, bucket: Bucket) -> bool:
         high = sums.score >= self.thresholds.limit
