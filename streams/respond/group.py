@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from ..records import Cleared, Due, Grouped, Outcome, Released
 from ..step import Order, Step
+from .life import PARENT
 from .routing import Grouping, pages
 
 MEMBERS_MAX = 500
@@ -25,12 +26,13 @@ class Member(Struct, frozen=True, array_like=True):
     pages: bool
     told: bool = False  # this group let it pass
     parent: str | None = None  # the incident that explains it
-    over: bool = False  # resolved: still counts as a trouble of its time, speaks for nobody
+    over: str = ""  # the incident whose outcome ended it: it still counts as a trouble of its time, speaks for nobody
+    elsewhere: bool = False  # merged by another group: by its dependency's, or by its agent's
 
     @property
     def merged(self) -> bool:
         """Its ticket is a duplicate by now. It may get another parent, but never becomes one: no circles."""
-        return self.told and self.parent is not None
+        return self.elsewhere or (self.told and self.parent is not None)
 
 
 class Members(Struct, frozen=True, array_like=True):
@@ -58,7 +60,7 @@ class Group:
         if record.grouping.startswith("alone:"):
             return Step(memory, (Cleared(record, "group"),))
         if want & {"settled", "unsettled"}:
-            return _settled(memory, record, over="settled" in want)
+            return _settled(memory, record) if "settled" in want else _unsettled(memory, record)
         if not want & TELLING:
             return Step(memory, (Cleared(record, "group"),))
         return self._weighed(memory or Members(), record)
@@ -67,7 +69,8 @@ class Group:
         incident = due.incident
         known = {member.fingerprint: member for member in memory.all}
         old = known.get(incident.fingerprint)
-        this = Member(incident.first_seen, incident.fingerprint, incident.id, pages(incident))
+        merged = incident.stage == "merged"
+        this = Member(incident.first_seen, incident.fingerprint, incident.id, pages(incident), elsewhere=merged)
         if old is not None and old.incident == incident.id:
             this = replace(this, told=old.told, parent=old.parent)
         known[incident.fingerprint] = this
@@ -110,7 +113,7 @@ def explained(members: Iterable[Member], window: timedelta, least: int) -> dict[
         loud = [one for one in speakers if one.pages]
         for one in live:
             parent = next(iter(loud if one.pages else speakers), one)
-            if one is not parent:
+            if _order(parent) < _order(one):  # always an older one, whichever group is asked: no circles
                 found[one.incident] = parent.incident
     return found
 
@@ -125,7 +128,7 @@ def _moved(member: Member, parent: str | None, due: Due, asking: str) -> tuple[M
         told = member.told or parent is None
         # Told before it was explained: its ticket is a duplicate now.
         news = (Grouped(member.incident, parent, due.at),) if member.told and parent not in (None, member.parent) else ()
-        return replace(member, told=told, parent=parent), news
+        return replace(member, told=told, parent=parent or (member.parent if member.merged else None)), news
     if parent == member.parent or member.over:
         return member, ()
     if parent is not None:
@@ -135,33 +138,46 @@ def _moved(member: Member, parent: str | None, due: Due, asking: str) -> tuple[M
     return replace(member, parent=None), (Released(member.incident, "group", due.at),)
 
 
-def _settled(memory: Members | None, due: Due, *, over: bool) -> Step[Members]:
+def _settled(memory: Members | None, due: Due) -> Step[Members]:
     """A decision on the one that speaks for others is a decision on those it speaks for."""
-    answer = Cleared(due, "group")
+    answer, name = Cleared(due, "group"), due.incident.id
     if memory is None:
         return Step(None, (answer,))
     after: list[Member] = []
     said: list[Outcome] = []
     for member in memory.all:
-        mine = member.incident == due.incident.id
-        follows = member.parent == due.incident.id and member.over != over
-        after.append(replace(member, over=over) if (mine or follows) and member.over != over else member)
-        if follows:
-            said.append(_followed(member.incident, due, over=over))
+        if member.incident == name:
+            keeps = member.over and "outcome" not in due.want  # it follows its parent's, which this group knows
+            member = member if keeps else replace(member, over=name)
+        elif member.parent == name and not member.over:
+            member = replace(member, over=name)
+            said.append(_followed(member.incident, due, reopened=False))
+        after.append(member)
     return Step(_remembered(memory, after), (answer, *said))
 
 
-def _followed(incident: str, due: Due, *, over: bool) -> Outcome:
+def _unsettled(memory: Members | None, due: Due) -> Step[Members]:
+    """Taken back: also for those that followed, not for those that a person decided on."""
+    answer, name = Cleared(due, "group"), due.incident.id
+    if memory is None:
+        return Step(None, (answer,))
+    freed = [one for one in memory.all if one.over and name in (one.over, one.incident)]
+    after = [replace(one, over="") if one in freed else one for one in memory.all]
+    said = (_followed(one.incident, due, reopened=True) for one in freed if one.incident != name)
+    return Step(_remembered(memory, after), (answer, *said))
+
+
+def _followed(incident: str, due: Due, *, reopened: bool) -> Outcome:
     decided = due.incident
     return Outcome(
         incident=incident,
         outcome=decided.outcome or "unspecified",
         at=due.at,
         actor=decided.resolved_by or "",
-        source="parent",
+        source=PARENT,
         fixed_in=decided.fixed_in,
-        reason=f"follows {decided.id}",
-        reopened=not over,
+        reason=decided.id,
+        reopened=reopened,
     )
 
 

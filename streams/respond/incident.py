@@ -19,13 +19,13 @@ from ..records import (
     Sighted,
 )
 from ..step import Order, Step
-from .life import OVER, PAST_MAX, Life, alone, asking, dues, episode, missing, noted, put
+from .life import OVER, PARENT, PAST_MAX, Life, alone, asking, dues, episode, missing, noted, put
 from .recurrence import judge
 from .routing import BookValues
 from .sighting import REGRESSED, Tally, absorb, digest, opened
 
 STILL_SEEN = timedelta(minutes=10)
-PARENT = "parent"  # source of an outcome that a grouped incident takes over
+DRY_RUN = "dry_run"
 GROUPED = "grouped:"  # the reason held, with the parent's id
 
 
@@ -93,7 +93,7 @@ class IncidentLife:
             if judged == "again":
                 return self._opened(life, record, mark)
         incident, tally = absorb(incident, life.tally, finding)
-        if judged == "muted":
+        if judged == "muted" and DRY_RUN not in incident.held:
             incident = replace(incident, held=(str(incident.outcome),))
         return _told(noted(replace(life, incident=incident, tally=tally), record, mark), record)
 
@@ -120,7 +120,7 @@ def _told(life: Life, record: Sighted) -> Step[Life]:
     """Say the incident and, while people are owed news of it, that they are."""
     incident = life.incident
     if record.finding.dry_run and not incident.told and not incident.held:
-        life = replace(life, incident=replace(incident, held=("dry_run",)))
+        life = replace(life, incident=replace(incident, held=(DRY_RUN,)))
         return Step(life, (life.incident,))
     if incident.stage in OVER or record.finding.dry_run:
         return Step(life, (incident,))
@@ -144,11 +144,12 @@ def _decided(life: Life, record: Outcome) -> Step[Life]:
         fixed_in=record.fixed_in,
         resolved_at=record.at,
         resolved_by=_who(record),
-        held=(),
+        held=() if incident.told else incident.held,
     )
     life = put(life, incident)
     if current:
         life = replace(life, horizon=max(record.at, incident.last_seen), decided_at=record.at)
+        life = replace(life, followed=record.reason if follows else None)
     # What follows its parent owes nobody a word of its own; the groups still have to know.
     return Step(life, (incident, *dues(incident, ("settled",) if follows else ("settled", "outcome"), record.at)))
 
@@ -162,11 +163,13 @@ def _who(record: Outcome) -> str | None:
 def _reopened(life: Life, record: Outcome) -> Step[Life]:
     incident = life.incident
     stale = life.decided_at is not None and record.at <= life.decided_at
-    if stale or incident.id != record.incident or incident.stage not in OVER:
+    follows = record.source == PARENT
+    own = follows and record.reason != life.followed  # a person decided on this one, whatever becomes of the parent
+    if stale or own or incident.id != record.incident or incident.stage not in OVER:
         return Step(life)  # an earlier episode stays closed: its trouble has an open incident of its own
-    follows = record.source == PARENT and incident.parent is not None
     merged = follows and "ticket" in incident.told
     stage = "merged" if merged else "acknowledged" if incident.acknowledged_by else "open"
+    held = (f"{GROUPED}{record.reason}",) if follows and not merged else ()
     incident = replace(
         incident,
         stage=stage,
@@ -174,11 +177,13 @@ def _reopened(life: Life, record: Outcome) -> Step[Life]:
         fixed_in=None,
         resolved_at=None,
         resolved_by=None,
-        parent=incident.parent if follows else None,
-        held=(f"{GROUPED}{incident.parent}",) if follows and not merged else (),
+        parent=record.reason if follows else None,
+        held=(DRY_RUN,) if DRY_RUN in incident.held else held,
     )
-    life = replace(life, incident=incident, horizon=None, decided_at=record.at)
-    return Step(life, (incident, *dues(incident, ("unsettled", "update"), record.at)))
+    owed = missing(incident) if not incident.held and not merged else ()
+    life = replace(life, incident=incident, horizon=None, decided_at=record.at, asked=bool(owed))
+    asks = dues(incident, owed, record.at) if owed else ()
+    return Step(life, (incident, *dues(incident, ("unsettled", "update"), record.at), *asks))
 
 
 def _acknowledged(life: Life, record: Acknowledgement) -> Step[Life]:

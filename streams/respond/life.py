@@ -16,6 +16,7 @@ RECENT_MAX = 64
 PAST_MAX = 5
 KNOWN_MAX = 200
 OVER = ("resolved", "closed")
+PARENT = "parent"  # source of an outcome that a grouped incident takes over; its reason is the parent's id
 
 
 class Life(Struct, frozen=True, array_like=True):
@@ -30,6 +31,7 @@ class Life(Struct, frozen=True, array_like=True):
     decided_at: datetime | None = None
     asked: bool = False  # a Due is on its way, its answers replace the reasons held
     unsaid: bool = False  # people were owed something since the incident was last said
+    followed: str | None = None  # the incident whose outcome this one took over
     since: datetime | None = None  # the horizon of the episode before: older events are that one's
     past: tuple[Incident, ...] = ()  # earlier episodes: their receipts and outcomes may be late
 

@@ -39,7 +39,10 @@ class Desk(Struct, frozen=True, array_like=True):
 
 
 class OwnerDesk:
-    """Keyed by owner. The only one who says obligations."""
+    """Keyed by owner. The only one who says obligations.
+
+    Teams that events name and the policy does not list share the fallback's budget: they share its channel, too.
+    """
 
     name, version, memory = "owner", 1, Desk
     reads: tuple[type, ...] = (Cleared,)
@@ -47,16 +50,20 @@ class OwnerDesk:
 
     def __init__(self, values: BookValues) -> None:
         self.values = values
+        self.listed = {owner.name for owner in values.owners}
 
     def key(self, record: Cleared) -> str | None:
-        return record.due.incident.owner if record.by == "silence" else None
+        return self._desk_of(record.due.incident) if record.by == "silence" else None
+
+    def _desk_of(self, incident: Incident) -> str:
+        return incident.owner if incident.owner in self.listed else self.values.routing.fallback
 
     def step(self, memory: Desk | None, record: Any) -> Step[Desk]:
         if isinstance(record, Tick):
             return self._minute_ended(memory, record.at) if memory else Step(None)
         if not isinstance(record, Cleared):
             return Step(memory, wake=_wake(memory))
-        desk = memory or Desk(record.due.incident.owner)
+        desk = memory or Desk(self._desk_of(record.due.incident))
         incident, due = record.due.incident, record.due
         answers = desk.answers.get(incident.id, Answers())
         reasons = tuple(sorted({*answers.held, *((record.held,) if record.held else ())}))

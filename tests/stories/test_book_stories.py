@@ -162,6 +162,12 @@ def test_one_owner_in_a_storm_takes_nothing_from_another():
     troubles(world, 1, 2, 9).told(page("t1"), page("t9"), umbrella("platform"))
 
 
+def test_made_up_team_names_do_not_widen_the_budget(narrow):
+    for number in range(4):
+        narrow.finds(f"t{number}", agent=f"agent{number}", team=f"team{number}")
+    narrow.told(page("t0"), ticket("t0"), page("t1"), ticket("t1"), umbrella("platform")).told_nothing_else()
+
+
 def test_a_late_event_from_before_the_resolution_reopens_nothing(world):
     world.finds("search").at(100).decides("search", "cannot_reproduce").at(200).finds("search", event=90)
     world.told(page("search"), ticket("search"), edited("search", "resolved"))
