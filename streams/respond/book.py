@@ -58,9 +58,7 @@ def deciders(values: BookValues) -> tuple[Decider[Any], ...]:
     return (IncidentLife(values), Group(values.grouping), Hush(), OwnerDesk(values))
 
 
-def fold(
-    deciders: Sequence[Decider[Any]], memories: Mapping[Address, Any], inputs: Iterable[Any]
-) -> Folded | Missing:
+def fold(deciders: Sequence[Decider[Any]], memories: Mapping[Address, Any], inputs: Iterable[Any]) -> Folded | Missing:
     """Pure: the same memories and inputs give the same answer. Each input's cascade is kept whole or not at all."""
     book = _Fold(deciders, memories)
     for record in inputs:

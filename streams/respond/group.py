@@ -127,7 +127,9 @@ def _moved(member: Member, parent: str | None, due: Due, asking: str) -> tuple[M
     if member.incident == asking:
         told = member.told or parent is None
         # Told before it was explained: its ticket is a duplicate now.
-        news = (Grouped(member.incident, parent, due.at),) if member.told and parent not in (None, member.parent) else ()
+        news = (
+            (Grouped(member.incident, parent, due.at),) if member.told and parent not in (None, member.parent) else ()
+        )
         return replace(member, told=told, parent=parent or (member.parent if member.merged else None)), news
     if parent == member.parent or member.over:
         return member, ()

@@ -227,7 +227,7 @@ def _released(life: Life, record: Released) -> Step[Life]:
     lately = record.at - life.heard_at <= STILL_SEEN
     if incident.id != record.incident or incident.stage in OVER or not incident.held or not lately:
         return Step(life)
-    return Step(replace(life, asked=True), dues(incident, missing(incident), record.at))
+    return Step(life if life.asked else replace(life, asked=True), dues(incident, missing(incident), record.at))
 
 
 def _owed(life: Life, record: Obligation) -> Step[Life]:

@@ -141,7 +141,9 @@ class OwnerDesk:
         said: list[Obligation] = []
         if "page" in incident.told and want & {"update", "outcome", "duplicate"}:
             after = (page, ticket) if "ticket" in incident.told else (page,)
-            said.append(self._owed(due, "page", _next(incident, "page"), writing.page(values, incident, due.at), *after))
+            said.append(
+                self._owed(due, "page", _next(incident, "page"), writing.page(values, incident, due.at), *after)
+            )
         if "ticket" in incident.told and "outcome" in want:
             comment = writing.understood(values, incident)
             said.append(self._owed(due, "comment", _next(incident, "comment"), comment, ticket))

@@ -103,7 +103,9 @@ def test_deciders_that_talk_in_circles_are_stopped():
 
 
 def test_memories_survive_bytes():
-    answer, _ = folded([b.silence(0, 60, matchers={"agent": "x"}), b.sighted(dependency="crm", evidence=(b.excerpt(),))])
+    answer, _ = folded(
+        [b.silence(0, 60, matchers={"agent": "x"}), b.sighted(dependency="crm", evidence=(b.excerpt(),))]
+    )
     kinds = {decider.name: decider.memory for decider in book.deciders(VALUES)}
     for (name, _key), memory in answer.memories.items():
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(memory), type=kinds[name]) == memory

@@ -47,7 +47,11 @@ def test_a_page_says_what_since_when_how_many_who_and_what_to_do(world):
         ("Incident", "https://tocsin.example/incidents/v1%3Atool.repeated_error%3Asearch%231"),
         ("Runbook", "https://wiki.example/tools"),
     )
-    assert (page.mention, page.ticket, page.ticket_pending) == ("SPAY", f"{page.incident}:ticket:1", "Ticket: being opened")
+    assert (page.mention, page.ticket, page.ticket_pending) == (
+        "SPAY",
+        f"{page.incident}:ticket:1",
+        "Ticket: being opened",
+    )
 
 
 def test_only_the_first_message_mentions_anybody(world):
@@ -106,7 +110,12 @@ def test_untrusted_text_is_one_clipped_line_of_printable_characters(world):
     world.decides("search", "fixed", fixed_in=HOSTILE, actor=HOSTILE)
     for one in world.obligations.values():
         doc = one.body
-        texts = [doc.get("headline"), doc.get("summary"), *doc.get("evidence", ()), *(v for _, v in doc.get("fields", ()))]
+        texts = [
+            doc.get("headline"),
+            doc.get("summary"),
+            *doc.get("evidence", ()),
+            *(v for _, v in doc.get("fields", ())),
+        ]
         texts += [value for _, value in doc["lines"]] if one.kind == "page" else doc.get("lines", [])
         texts += [line for _, lines in doc.get("sections", ()) for line in lines]
         for text in filter(None, texts):

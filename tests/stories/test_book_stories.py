@@ -83,7 +83,9 @@ def test_taking_the_decision_back_takes_it_back_for_the_group(world):
 
 
 def test_a_silence_hides_and_what_is_still_going_on_is_told_when_it_ends(world):
-    world.silences(until=600).at(30).finds("search").at(60).finds("old", agent="billing", detector="tool.repeated_error")
+    world.silences(until=600).at(30).finds("search").at(60).finds(
+        "old", agent="billing", detector="tool.repeated_error"
+    )
     assert world.held("search") == ("silenced:quiet",)
     world.at(500).finds("search").told_nothing()
     world.at(700)

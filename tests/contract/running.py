@@ -1,0 +1,157 @@
+"""Runs one decider over records as any loop would: dispatch by type, memory by key, woken when due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import builders as b
+
+from streams import records as r
+
+LATENESS = timedelta(seconds=30)
+
+
+class Runner:
+    def __init__(self, decider: Any) -> None:
+        self.decider = decider
+        self.memories: dict[str, Any] = {}
+        self.due: dict[str, datetime] = {}
+        self.said: list[tuple[str, Any]] = []
+
+    def take(self, record: Any) -> None:
+        if type(record) in self.decider.reads:
+            key = self.decider.key(record)
+            if key is not None:
+                self._step(key, record)
+
+    def wake(self, until: datetime) -> None:
+        while self.due and min(self.due.values()) <= until:
+            key = min(self.due, key=lambda one: (self.due[one], one))
+            self._step(key, r.Tick(self.due.pop(key)))
+
+    def _step(self, key: str, record: Any) -> None:
+        step = self.decider.step(self.memories.get(key), record)
+        self.memories[key] = step.remember
+        self.due.pop(key, None)
+        if step.wake is not None:
+            self.due[key] = step.wake
+        self.said += [(key, saying) for saying in step.say]
+
+
+def run(decider: Any, records: Iterable[Any]) -> Runner:
+    """All records as they come, the clock a lateness behind the newest, and in the end past all of them."""
+    runner, newest = Runner(decider), b.at(0)
+    for record in records:
+        newest = max(newest, moment(record))
+        runner.wake(newest - LATENESS)
+        runner.take(record)
+    runner.wake(newest + timedelta(hours=1))
+    return runner
+
+
+def moment(record: Any) -> datetime:
+    if isinstance(record, r.Cleared):
+        return record.due.at
+    return record.at or b.at(0)
+
+
+# -- records to be read -----------------------------------------------------------------------------------------------
+
+
+def _tool(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    tool = chance.choice(("search", "refund"))
+    if chance.random() < 0.5:
+        return b.tool_failed(at, tool=tool, message=f"refused {chance.randrange(3)}", **who)
+    return b.tool_called(at, tool=tool, cost=b.money("0.5"), **who)
+
+
+def _evaluation(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    status = chance.choice((r.Status.ok, r.Status.ok, r.Status.error))
+    passed = None if status is r.Status.error else chance.random() < 0.5
+    return b.eval_scored(at, evaluator=chance.choice(("tone", "safety")), status=status, passed=passed, **who)
+
+
+def _fact(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    kind = chance.choice(("evaluation", "exposure"))
+    about = b.about(release=who["release"], session=who["session"])
+    agent = f"agent-of-{who['session']}"
+    if kind == "exposure":
+        mark = (f"{who['session']}:{chance.randrange(50)}",)
+        subject = (agent, who["release"], "prod")
+        return b.fact(at, kind=kind, subject=subject, sums={"sessions": 1}, marks=mark, about=about)
+    sums = {chance.choice(("passed", "failed", "failed")): chance.randrange(1, 4)}
+    return b.fact(at, kind=kind, subject=(agent, "tone", who["release"], "prod"), sums=sums, about=about)
+
+
+def _due(chance: Random, at: float, who: dict[str, Any]) -> r.Due:
+    wants = (("page", "ticket"),) * 6 + (("settled", "outcome"), ("unsettled", "update"), ("update",))
+    trouble = f"{who['session']}-{chance.randrange(12)}"
+    severity = chance.choice(("high", "medium"))
+    grouping, want = f"agent:{who['session']}", chance.choice(wants)
+    return b.due(at, trouble=trouble, severity=severity, grouping=grouping, want=want)
+
+
+def _name(chance: Random, who: dict[str, Any]) -> str:
+    return f"v1:tool.repeated_error:{who['session']}#{chance.choice((1, 1, 2))}"
+
+
+def _outcome(chance: Random, at: float, who: dict[str, Any]) -> r.Outcome:
+    value = chance.choice(("fixed", "false_positive", "external_cause"))
+    return b.outcome(_name(chance, who), value, at, reopened=chance.random() < 0.3)
+
+
+def _sighted(chance: Random, at: float, who: dict[str, Any]) -> r.Sighted:
+    return b.sighted(
+        at, trouble=who["session"], session=f"{who['session']}-{chance.randrange(40)}", evidence=(b.excerpt(at),)
+    )
+
+
+def _cleared(chance: Random, at: float, who: dict[str, Any]) -> r.Cleared:
+    held = chance.choice((None, None, "grouped:v1:x:y#1"))
+    by = chance.choice(("group", "silence", "owner"))
+    told = b.incident(at, trouble=f"{chance.randrange(10_000)}", owner=who["session"])
+    return b.cleared(at, by=by, held=held, due=b.due(at, incident=told, of=chance.choice((1, 1, 2))))
+
+
+def _silence(chance: Random, at: float, who: dict[str, Any]) -> r.Silence:
+    return b.silence(at, at + chance.randrange(120), id=f"q{chance.randrange(20)}", matchers={"owner": who["session"]})
+
+
+def _receipt(chance: Random, at: float, who: dict[str, Any]) -> r.Receipt:
+    return b.receipt(_name(chance, who), chance.choice(("page", "ticket")), at)
+
+
+SAMPLES: dict[type, Any] = {
+    r.SessionStarted: lambda _c, at, who: b.session_started(at, **who),
+    r.Heartbeat: lambda _c, at, who: b.heartbeat(at, **who),
+    r.LlmCalled: lambda c, at, who: b.llm_called(at, cost=b.money(str(c.choice(("0.01", "1.5")))), **who),
+    r.ToolCalled: _tool,
+    r.DecisionMade: lambda _c, at, who: b.decision_made(at, **who),
+    r.PermissionChecked: lambda _c, at, who: b.permission_checked(at, **who),
+    r.EvalScored: _evaluation,
+    r.CheckpointRecorded: lambda _c, at, who: b.checkpoint_recorded(at, **who),
+    r.SessionEnded: lambda _c, at, who: b.session_ended(at, **who),
+    r.IntakeRejected: lambda c, at, who: b.intake_rejected(at, session=who["session"], reason=f"r{c.randrange(90)}"),
+    r.Fact: _fact,
+    r.Sighted: _sighted,
+    r.Due: _due,
+    r.Cleared: _cleared,
+    r.Silence: _silence,
+    r.Outcome: _outcome,
+    r.Acknowledgement: lambda c, at, who: b.acknowledgement(_name(c, who), at),
+    r.Receipt: _receipt,
+    r.Grouped: lambda c, at, who: b.grouped(_name(c, who), f"v1:x:{c.randrange(3)}#1", at),
+    r.Released: lambda c, at, who: b.released(_name(c, who), at),
+    r.Obligation: lambda c, at, who: b.obligation(_name(c, who), "page", c.randrange(1, 4), at=b.at(at)),
+}
+
+
+def history(decider: Any, size: int, *, seed: int = 1, step_s: float = 3.0, **who: Any) -> list[Any]:
+    """Records that `decider` reads, in order of their time, about one session unless told otherwise."""
+    chance = Random(seed)
+    known = {"session": "s1", "release": "7", **who}
+    kinds = sorted(decider.reads, key=lambda kind: kind.__name__)
+    return [SAMPLES[chance.choice(kinds)](chance, number * step_s, known) for number in range(size)]
