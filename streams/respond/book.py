@@ -19,7 +19,7 @@ from .silence import Hush
 __all__ = ["BookValues", "Folded", "Isolated", "Missing", "Woken", "deciders", "fold"]
 
 Address = tuple[str, str]  # a decider's name and the key of one of its memories
-STEPS_MAX = 100_000  # of one input; more is a circle, not work
+STEPS_MAX = 30_000  # of one input; more is a circle, not work
 
 
 class Woken(Struct, frozen=True, tag="woken", tag_field="record"):

@@ -74,7 +74,7 @@ class Group:
         if old is not None and old.incident == incident.id:
             this = replace(this, told=old.told, parent=old.parent)
         known[incident.fingerprint] = this
-        members = self._kept(known.values())
+        members = self._recent(known.values())
         parents = explained(members, self.window, self.least)
         after: list[Member] = []
         said: list[Any] = []
@@ -84,15 +84,26 @@ class Group:
             said += news
         parent = parents.get(incident.id)
         answer = Cleared(due, "group", f"grouped:{parent}" if parent else None)
-        return Step(_remembered(memory, after), (answer, *said))
+        return Step(_remembered(memory, _bounded(after, {*parents, *parents.values()})), (answer, *said))
 
-    def _kept(self, members: Iterable[Member]) -> tuple[Member, ...]:
-        """Bounded: loners for a day, groups until they are resolved, the newest first when there are too many."""
+    def _recent(self, members: Iterable[Member]) -> tuple[Member, ...]:
+        """Loners for a day, groups until they are resolved."""
         order = sorted(members, key=_order)
+        oldest = order[-1].first_seen - REMEMBERED
+        if order[0].first_seen >= oldest:
+            return tuple(order)
         parents = explained(order, self.window, self.least)
         grouped = {*parents, *parents.values()}
-        oldest = order[-1].first_seen - REMEMBERED
-        return tuple(one for one in order if one.first_seen >= oldest or one.incident in grouped)[-MEMBERS_MAX:]
+        return tuple(one for one in order if one.first_seen >= oldest or one.incident in grouped)
+
+
+def _bounded(members: list[Member], grouped: set[str]) -> list[Member]:
+    """The oldest loners go first, then a group's newest: its oldest speaks for all, forgetting it would stir up all."""
+    excess = len(members) - MEMBERS_MAX
+    if excess <= 0:
+        return members
+    gone = {one.incident for one in [one for one in members if one.incident not in grouped][:excess]}
+    return [one for one in members if one.incident not in gone][:MEMBERS_MAX]
 
 
 def explained(members: Iterable[Member], window: timedelta, least: int) -> dict[str, str]:
