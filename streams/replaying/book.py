@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ..detect.catalogue import DETECTORS
 from ..policy import Policy
 from ..records import Finding, Incident, Obligation, Sighted
 from ..respond import book
@@ -83,6 +84,7 @@ class Book:
 
 
 def values_of(policy: Policy, pages: str) -> BookValues:
-    runbooks = {name: stanza.runbook for name, stanza in policy.detectors.items() if stanza.runbook}
+    shipped = {detector.name: detector.runbook for detector in DETECTORS}
+    runbooks = shipped | {name: stanza.runbook for name, stanza in policy.detectors.items() if stanza.runbook}
     values = msgspec.convert(policy, BookValues, from_attributes=True)
     return msgspec.structs.replace(values, runbooks=runbooks, pages_url=pages)
