@@ -128,14 +128,10 @@ class Story:
 
     def look(self) -> None:
         """Ask the API what is known by now; what it cannot answer yet is asked again."""
-        for incident in (self._get("/v1/incidents?limit=100") or {}).get("incidents", []):
-            trouble = self.troubles.get(incident["about"].get("agent", ""))
-            if trouble and trouble["detector"] == incident["detector"]:
-                trouble |= {key: incident.get(key) for key in ("ticket", "page", "outcome")} | {
-                    "incident": incident["id"]
-                }
-                if incident.get("outcome"):
-                    self._repair(incident["about"]["agent"])
+        for seen in (self._get("/v1/incidents?limit=100") or {}).get("incidents", []):
+            trouble = self.troubles.get(seen["agent"])
+            if trouble and f":{trouble['detector']}:" in seen["id"]:
+                self._know(trouble, seen["id"])
         for release, states in self.gates.items():
             question = urllib.parse.urlencode({"agent": fleets.SUPPORT, "release": release, "environment": "prod"})
             decision = self._get(f"/v1/gates/promotion/decision?{question}")
@@ -143,6 +139,14 @@ class Story:
                 at = round(time.monotonic() - self.started, 1)
                 states.append({"at_s": at, "state": decision["state"], "summary": decision["summary"]})
         self.counts["events"] = self.fleet.sent
+
+    def _know(self, trouble: dict[str, Any], incident: str) -> None:
+        detail = self._get(f"/v1/incidents/{urllib.parse.quote(incident, safe='')}")
+        if detail:
+            trouble |= {key: detail["incident"].get(key) for key in ("ticket", "page", "outcome")}
+            trouble["incident"] = incident
+            if trouble["outcome"]:
+                self._repair(trouble["agent"])
 
     def _repair(self, agent: str) -> None:
         """The person who resolved the ticket also did something about it."""
@@ -187,8 +191,8 @@ class Story:
             "trouble", "detector", "page", "ticket", "outcome", title="What the fleet does wrong, and what became of it"
         )
         for trouble in self.troubles.values():
-            cells = (trouble[key] for key in ("page", "ticket", "outcome"))
-            table.add_row(trouble["name"], trouble["detector"], *(str(cell or "…") for cell in cells))
+            cells = ("sent" if trouble["page"] else "…", trouble["ticket"] or "…", trouble["outcome"] or "…")
+            table.add_row(trouble["name"], trouble["detector"], *cells)
         gates = Table("release", "the gate said", title=f"May it be promoted? {fleets.SUPPORT}, prod")
         for release, states in self.gates.items():
             said = " → ".join(f"{each['state']} ({each['at_s']:.0f} s)" for each in states)

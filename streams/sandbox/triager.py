@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from typing import Any
 
 import aiohttp
@@ -14,8 +15,9 @@ OUTCOME_FIELD = "customfield_10100"
 class Triager:
     """Resolves each open ticket whose summary names a known agent. `decisions` is agent -> (outcome, fix version)."""
 
-    def __init__(self, jira: str, decisions: dict[str, tuple[str, str | None]]) -> None:
-        self.jira, self.decisions = jira, decisions
+    def __init__(self, jira: str, decisions: dict[str, tuple[str, str | None]], reading_s: float = 6.0) -> None:
+        self.jira, self.decisions, self.reading_s = jira, decisions, reading_s
+        self.opened: dict[str, float] = {}  # ticket -> when this person began to read it
         self.resolved: dict[str, str] = {}  # agent -> ticket
 
     async def run(self, every_s: float = 1.0) -> None:
@@ -33,7 +35,9 @@ class Triager:
         for issue in issues:
             summary, evidence = issue["fields"]["summary"], issue["fields"].get("attachment")
             agent = next((name for name in self.decisions if name in summary), None)
-            if agent and agent not in self.resolved and evidence:
+            began = self.opened.setdefault(issue["key"], time.monotonic())
+            read = evidence and time.monotonic() - began > self.reading_s
+            if agent and agent not in self.resolved and read:
                 await self._resolve(session, issue["key"], *self.decisions[agent])
                 self.resolved[agent] = issue["key"]
 
