@@ -12,7 +12,7 @@ import msgspec
 
 from ..records import DeadLetter
 from ..records.deadletters import appended
-from ..records.timeline import Headers, encode, pack
+from ..records.timeline import Headers, Origins, encode, pack_origins
 from .cloudevents import AHEAD_TRUSTED, EARLIEST, EVENT_BYTES_MAX, Reader, decoder
 from .reasons import Rejection
 from .redact import PLANS, Redactor
@@ -52,8 +52,11 @@ class Batcher:
         self._reset()
 
     def _reset(self) -> None:
+        # Per partition, side by side: the lines, which source each came from, and its offset there.
         self._lines: list[list[bytes]] = [[] for _ in range(self._partitions)]
-        self._positions: list[list[tuple[str, int]]] = [[] for _ in range(self._partitions)]
+        self._of: list[list[int]] = [[] for _ in range(self._partitions)]
+        self._offsets: list[list[int]] = [[] for _ in range(self._partitions)]
+        self._sources: list[str] = []
         self._letters: list[DeadLetter] = []
         self._newest: dict[str, datetime | None] = {}
         self._taken = 0
@@ -64,7 +67,7 @@ class Batcher:
         """Read, redact and group. Answers nothing: whatever the bytes are, something becomes of them."""
         # Local names: this loop runs for every event there is.
         decode, dump, crc, plans, partitions = decoder.decode, encode, crc32, PLANS, self._partitions
-        redact, found, lines, positions = self._redactor.event, self._found, self._lines, self._positions
+        redact, found, lines, offsets = self._redactor.event, self._found, self._lines, self._offsets
         rules, allowed, slowly = self._reader.rules, self._reader.allowed, self._slowly
         newest, trusted = EARLIEST, _trusted_until(messages)
         for message in messages:
@@ -91,9 +94,16 @@ class Batcher:
             event.position = None
             partition = crc((ctx.root_session_id or ctx.session_id).encode()) % partitions
             lines[partition].append(dump(event))
-            positions[partition].append((source, message.offset))
+            offsets[partition].append(message.offset)
         self._taken += len(messages)
         self._moved(source, newest)
+        self._came_from(source)
+
+    def _came_from(self, source: str) -> None:
+        """Everything not yet attributed."""
+        self._sources.append(source)
+        for of, offsets in zip(self._of, self._offsets, strict=True):
+            of.extend([len(self._sources) - 1] * (len(offsets) - len(of)))
 
     def _slowly(self, source: str, message: Message) -> None:
         """One message on its own: refused, or with a time that needs its own look at Kafka's clock."""
@@ -103,16 +113,16 @@ class Batcher:
             letter, said = refusal(event, message, source, self._redactor, self._found)
             self._letters.append(letter)
             self._rejected[letter.reason] += 1
-            self._put(said.data.ctx.root, encode(said), source, message.offset)
+            self._put(said.data.ctx.root, encode(said), message.offset)
             return
         if event.time - appended_at <= AHEAD_TRUSTED:
             self._moved(source, event.time)
-        self._put(event.data.ctx.root, encode(self._redactor.event(event, self._found)), source, message.offset)
+        self._put(event.data.ctx.root, encode(self._redactor.event(event, self._found)), message.offset)
 
-    def _put(self, root: str, line: bytes, source: str, offset: int) -> None:
+    def _put(self, root: str, line: bytes, offset: int) -> None:
         partition = crc32(root.encode()) % self._partitions
         self._lines[partition].append(line)
-        self._positions[partition].append((source, offset))
+        self._offsets[partition].append(offset)
 
     def _moved(self, source: str, to: datetime) -> None:
         """Further, or not at all."""
@@ -123,10 +133,11 @@ class Batcher:
             self._newest.setdefault(source, known)
 
     def done(self) -> Taken:
+        sources = tuple(self._sources)
         batches = [
-            Batch(partition, *pack(lines, positions))
-            for partition in range(self._partitions)
-            for lines, positions in _cut(self._lines[partition], self._positions[partition])
+            Batch(n, *pack_origins(lines[part], Origins(sources, tuple(self._of[n][part]), tuple(self._offsets[n][part]))))
+            for n, lines in enumerate(self._lines)
+            for part in _parts(lines)
         ]
         taken = Taken(batches, self._letters, self._newest, self._taken, self._rejected, Counter(self._found))
         self._reset()
@@ -139,15 +150,21 @@ def _trusted_until(messages: Sequence[Message]) -> datetime:
     return appended(first) + AHEAD_TRUSTED if first > 0 else EARLIEST
 
 
-def _cut(
-    lines: list[bytes], positions: list[tuple[str, int]]
-) -> Iterable[tuple[list[bytes], list[tuple[str, int]]]]:
-    """At most 100 events or 256 KiB; a single event may be larger than what is left of that."""
-    start = size = 0
-    for end, line in enumerate(lines):
+def _parts(lines: list[bytes]) -> Iterable[slice]:
+    """At most 100 events or 256 KiB each; a single event is never divided."""
+    for start in range(0, len(lines), BATCH_EVENTS_MAX):
+        part = lines[start : start + BATCH_EVENTS_MAX]
+        if sum(map(len, part)) + len(part) <= BATCH_BYTES_MAX:
+            yield slice(start, start + len(part))
+        else:
+            yield from _smaller(part, start)
+
+
+def _smaller(lines: list[bytes], start: int) -> Iterable[slice]:
+    begun, size = start, 0
+    for at, line in enumerate(lines, start):
         size += len(line) + 1
-        if end > start and (end - start == BATCH_EVENTS_MAX or size > BATCH_BYTES_MAX):
-            yield lines[start:end], positions[start:end]
-            start, size = end, len(line) + 1
-    if lines:
-        yield lines[start:], positions[start:]
+        if size > BATCH_BYTES_MAX and at > begun:
+            yield slice(begun, at)
+            begun, size = at, len(line) + 1
+    yield slice(begun, start + len(lines))

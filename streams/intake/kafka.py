@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -77,7 +78,8 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.subscribe([self._topic], listener=self)
 
     async def stop(self) -> None:
-        await self._consumer.stop()
+        with suppress(TimeoutError):  # of a broker that is gone; the process ends next
+            await asyncio.wait_for(self._consumer.stop(), ACK_S)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - the client's name
         async with self._working:  # what is in flight is finished and committed, or has failed
@@ -181,7 +183,7 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
 class Output:
     """Says things and waits for their acknowledgement. In order per partition, no doubles by retries."""
 
-    def __init__(self, bootstrap: str, *, compression: str | None = "lz4", ack_s: float = ACK_S) -> None:
+    def __init__(self, bootstrap: str, *, compression: str | None = "zstd", ack_s: float = ACK_S) -> None:
         self._ack_s = ack_s
         self._pending: list[asyncio.Future[Any]] = []
         self._producer = AIOKafkaProducer(

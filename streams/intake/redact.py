@@ -25,7 +25,6 @@ PROSE: frozenset[str] = frozenset((
     "Task.title",
     "SessionStartedData.trigger",
     "SessionStartedData.links",
-    "Activity.ref",
     "LlmCalledData.retry_reason",
     "ToolCalledData.retry_reason",
     "Resource.uri",

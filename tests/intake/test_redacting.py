@@ -218,7 +218,7 @@ def put(data: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
     node[path[-1]] = value
     for needed in ({"resources": ["uri"], "rejected": ["option"], "final_effects": ["kind"]}).get(str(path[0]), []):
         data[path[0]][0].setdefault(needed, FILLERS[needed])
-    if path[0] in ("effect", "activity"):
+    if path[0] == "effect":
         data[path[0]].setdefault("kind", "k")
 
 
@@ -239,7 +239,7 @@ def test_every_declared_field_of_prose_exists() -> None:
 
 # Long fields that are names or references of the deployment's own: nobody writes prose into them.
 LABELS = {
-    "Attribution.account", "Attribution.system", "Operator.contact", "Operator.team",
+    "Activity.ref", "Attribution.account", "Attribution.system", "Operator.contact", "Operator.team",
     "PolicyRef.id", "PolicyRef.rule", "PolicyRef.version", "Actor.id", "Evaluator.version", "HeartbeatData.breaker_seen",
     "LlmCalledData.finish_reasons", "SessionStartedData.channel", "SessionStartedData.model", "Task.id", "Task.kind",
     "PermissionCheckedData.channel", "Tool.server", "Tool.type",
