@@ -19,10 +19,19 @@ DECIDE = (
     "detect/facts.py",
     "detect/fingerprint.py",
     "detect/fold.py",
+    "detect/ports.py",
+    "detect/scopes.py",
+    "detect/sessions.py",
     "detect/shelf.py",
+    "detect/stage.py",
+    "detect/wakes.py",
     "detect/session/*.py",
     "detect/scope/*.py",
     "respond/book.py",
+    "respond/life.py",
+    "respond/recurrence.py",
+    "respond/sighting.py",
+    "respond/writing.py",
     "respond/incident.py",
     "respond/group.py",
     "respond/silence.py",
@@ -107,7 +116,7 @@ def test_what_decides_touches_neither_the_world_nor_the_clock(path: Path) -> Non
 @pytest.mark.parametrize("path", do, ids=named)
 def test_what_does_neither_decides_nor_knows_the_policy(path: Path) -> None:
     deciders = {f"streams.{named(other)[:-3].replace('/', '.')}" for other in decide if "records" not in named(other)}
-    allowed = {"streams.step", "streams.intake.reasons", "streams.intake.examples", "streams.respond.messages"}
+    allowed = {f"streams.{name}" for name in ("step", "intake.reasons", "intake.examples", "respond.messages", "detect.ports")}
     assert not imports(path) & ({"streams.policy"} | deciders - allowed - {"streams.detect.shelf"})
 
 
