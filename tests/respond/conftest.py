@@ -1,0 +1,32 @@
+"""Sandbox receivers that let nobody in without the canary token, and a migrated database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from respond.outside import CANARY, SLACK_CANARY
+from streams.database import migrate
+from streams.sandbox.jira import SandboxJira
+from streams.sandbox.slack import SandboxSlack
+
+
+@pytest.fixture
+def book(database: str) -> str:
+    migrate(database)
+    return database
+
+
+@pytest.fixture
+async def jira() -> AsyncIterator[tuple[SandboxJira, str]]:
+    server = SandboxJira(token=CANARY)
+    yield server, await server.start()
+    await server.stop()
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[tuple[SandboxSlack, str]]:
+    server = SandboxSlack(token=SLACK_CANARY)
+    yield server, await server.start()
+    await server.stop()
