@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -20,10 +22,15 @@ SESSION_MS = 10_000
 FETCH_BYTES = 4 * 1024 * 1024
 REQUEST_BYTES = 2 * 1024 * 1024
 PENDING_BYTES = 512 * 1024
+MOVES_MAX, MOVES_S = 6, 60.0  # more assignments in that time mean that somebody else has our name
 
 
 class InputMismatch(Exception):
     """The input topic is not the one that the committed positions are about."""
+
+
+class MemberTwice(Exception):
+    """Another process has the same name in the group: the two take the partitions from each other for ever."""
 
 
 class Unacknowledged(Exception):
@@ -49,6 +56,8 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
         self._ends: dict[str, int] = {}  # as of the assignment, until the first fetch knows better
         self._broken: Exception | None = None
         self._working = asyncio.Lock()  # held from the poll to the commit: a rebalance waits for it
+        self._member = member
+        self._moves: deque[float] = deque(maxlen=MOVES_MAX)
         self._moved: Callable[[], Awaitable[None]] | None = None
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -89,6 +98,7 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
         """The client only logs what a listener raises, so the next poll raises it again."""
         tps = list(assigned)
         try:
+            self._count_move()
             starts = await self._starts(tps)
             # From here to the names without an await: what was handed out before is read again, and nothing after is lost.
             for tp, start in starts.items():
@@ -100,6 +110,15 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
             log.info("an assignment was overtaken by the next: %s", error)
         except Exception as error:
             self._broken = error
+
+    def _count_move(self) -> None:
+        """The client never says that another took its name: it joins again, and takes it back."""
+        self._moves.append(time.monotonic())
+        if self._member and len(self._moves) == MOVES_MAX and self._moves[-1] - self._moves[0] < MOVES_S:
+            raise MemberTwice(
+                f"the partitions moved {MOVES_MAX} times within {MOVES_S:.0f} s: is there another copy running as "
+                f"{self._member}? Give every copy its own TOCSIN_REPLICA."
+            )
 
     async def _starts(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Every partition's committed position, after a look at whether that position can be."""
