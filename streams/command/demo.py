@@ -95,12 +95,13 @@ class Story:
             for name, detector, agent in fleets.troubles()
         }
         self.gates: dict[str, list[dict[str, Any]]] = {release: [] for release in RELEASES}
-        self.counts: dict[str, int] = {}
 
     def play(self, console: Console, *, exits: bool) -> bool:
         """Until Ctrl-C, or with `exits` until all is done or the time is over. Answers whether all is done."""
         interrupted = until_interrupted()
         self.fleet, self.triager = self.stage.submit(self._enter())
+        if not console.is_terminal:
+            console.print(self.addresses(), soft_wrap=True)
         screen = Live(self.table(), console=console, refresh_per_second=4, transient=False)
         with screen:
             while not interrupted():
@@ -138,7 +139,6 @@ class Story:
             if decision and (not states or states[-1]["state"] != decision["state"]):
                 at = round(time.monotonic() - self.started, 1)
                 states.append({"at_s": at, "state": decision["state"], "summary": decision["summary"]})
-        self.counts["events"] = self.fleet.sent
 
     def _know(self, trouble: dict[str, Any], incident: str) -> None:
         detail = self._get(f"/v1/incidents/{urllib.parse.quote(incident, safe='')}")
@@ -178,10 +178,17 @@ class Story:
 
     def report(self) -> dict[str, Any]:
         health = self._get("/v1/health") or {}
+        listed = (self._get("/v1/incidents?limit=100") or {}).get("incidents", [])
+        counts = {
+            "events_sent": self.fleet.sent,
+            "incidents": len(listed),
+            "tickets": len({each["ticket"] for each in listed if each.get("ticket")}),
+            "dead_letters": health.get("dead_letters"),
+        }
         return {
             "troubles": list(self.troubles.values()),
             "gates": {f"{fleets.SUPPORT}@{release}": states for release, states in self.gates.items()},
-            "counts": {**self.counts, **health.get("counts", {})},
+            "counts": counts,
             "seconds": round(time.monotonic() - self.started, 1),
             "complete": not self.missing(),
         }
@@ -197,10 +204,11 @@ class Story:
         for release, states in self.gates.items():
             said = " → ".join(f"{each['state']} ({each['at_s']:.0f} s)" for each in states)
             gates.add_row(release, said or "…")
-        urls = "   ".join(
-            f"{name} {url}" for name, url in {"Pages": self.stage.pages, **self.stage.sandbox_urls}.items()
-        )
-        return Group(table, gates, f"{urls}\n{self.counts.get('events', 0)} events sent. Ctrl-C ends it.")
+        return Group(table, gates, f"{self.addresses()}\n{self.fleet.sent} events sent. Ctrl-C ends it.")
+
+    def addresses(self) -> str:
+        found = {"Pages": self.stage.pages, **self.stage.sandbox_urls, "Kafka": self.stage.kafka}
+        return "   ".join(f"{name} {where}" for name, where in found.items())
 
 
 async def _set(event: asyncio.Event) -> None:

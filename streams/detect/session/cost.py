@@ -83,11 +83,11 @@ class SessionCost:
             version=self.version,
             fingerprint=fingerprint(self.name, ctx.agent.id),
             subject={"agent": ctx.agent.id},
-            title=f"{ctx.agent.id}: a session costs more than {what}",
+            title=f"{ctx.agent.id}: a session costs too much",
             severity=self.severity if urgent else "medium",
             at=record.at,
             observed=f"{money(spent.nano)} in {spent.calls} priced calls",
-            expected=f"at most {money(limit)}",
+            expected=f"at most {money(limit)}, {what}",
             evidence=tuple(evidence for _, evidence in spent.dearest),
             releases=(ctx.agent.version,) if ctx.agent.version else (),
         )
