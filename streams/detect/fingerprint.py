@@ -52,11 +52,13 @@ def _token(raw: str, before: str, last: str) -> str:
         return ""
     exception = _EXCEPTION.match(word)
     if exception:
-        return exception.group(1)
+        return exception.group(1).lower()
     if before in _KEEP_AFTER and _CODE.match(word):
         return word
     if "=" in word and not word.startswith("="):
-        return word.partition("=")[0].lower() + "="
+        name, _, value = word.partition("=")
+        kept = value if name.lower() in _KEEP_AFTER and _CODE.match(value) else ""
+        return f"{name.lower()}={kept}"
     if word.isalpha():
         return word.lower()
     if any(c.isdigit() or c in "/\\@$" for c in word) or _ID_PREFIX.match(word):

@@ -16,7 +16,7 @@ from .wakes import Wakes
 
 REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
 EVIDENCE_MAX = 10
-LIVE_MAX = 20_000  # decoded shelves kept between groups
+LIVE_MAX = 4_000  # decoded shelves kept between groups: more of them cost more in garbage collection than they save
 SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
 SCOPE_IDLE_S = 14 * 24 * 3600.0
 

@@ -95,11 +95,10 @@ class Live:
 
     @classmethod
     def of(cls, value: bytes) -> Live:
-        shelf = _decoder.decode(value)
-        live = cls(shelf.partition)
-        live.newest_s, live.ended, live.about = shelf.newest_s, shelf.ended, shelf.about
+        shelf, live = _decoder.decode(value), cls.__new__(cls)
+        live.partition, live.newest_s, live.ended, live.about = shelf.partition, shelf.newest_s, shelf.ended, shelf.about
         live.positions, live.kept, live.due, live.said = shelf.positions, shelf.memories, shelf.due, shelf.said
-        live.recent = shelf.recent
+        live.recent, live.memories, live.changed = shelf.recent, {}, {}
         return live
 
     def encode(self) -> bytes:

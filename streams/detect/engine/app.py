@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from .remember import Sends
 from .shims import Transport, guard, speak_up
 
 LOOKS_S = 0.2
-START_S = 120.0
+COLLECT = (20_000, 20, 50)  # Python's own numbers cost as much as the whole fold, at 10⁵ sessions
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -62,6 +63,7 @@ class Engine:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. Raises what made the app crash."""
         watch(self.limits.gap_s)
+        gc.set_threshold(*COLLECT)
         starting = asyncio.ensure_future(self.app.start())
         try:
             while not stop.is_set():
@@ -147,6 +149,7 @@ class Engine:
             groups.sends = Sends(app.producer._producer, self.address.topics, limits.ack_s)  # noqa: SLF001
             groups.stage.rebuild(groups.store)
             self.metrics.recovery.set(self.changelogs.seconds)
+            gc.freeze()  # what was there before the first event stays: no use in looking through it again
 
         async def body(stream: Any) -> None:
             async for events in stream.take_events(limits.group, within=limits.within_s):

@@ -1,0 +1,100 @@
+"""How many sessions ran in a release, and which were bad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import builders as b
+
+from streams.detect.scope.exposure import ExposureMinutes
+from streams.detect.session.exposure import ExposureFacts
+from streams.records import Exposure, Fact, SessionStatus
+
+
+def facts(events: list[Any]) -> list[Fact]:
+    decider, memory, said = ExposureFacts(), None, []
+    for event in events:
+        step = decider.step(memory, event)
+        memory = step.remember
+        said += step.say
+    return said
+
+
+def counted(events: list[Any]) -> tuple[int, set[str]]:
+    said = facts(events)
+    return sum(fact.sums.get("sessions", 0) for fact in said), {mark for fact in said for mark in fact.marks}
+
+
+def test_a_session_counts_once_however_it_is_heard_of_first() -> None:
+    assert counted([b.session_started(0), b.eval_scored(1), b.session_ended(2)]) == (1, set())
+    assert counted([b.session_ended(2), b.session_started(0)]) == (1, set())
+
+
+def test_a_subagents_session_is_part_of_its_root() -> None:
+    ctx = b.ctx("child", root_session_id="s1")
+    assert counted([b.session_started(0, ctx=ctx), b.session_ended(2, ctx=ctx)]) == (0, set())
+
+
+def test_a_failed_one_is_bad_once_per_user_group_and_day() -> None:
+    sessions, marks = counted(
+        [
+            b.session_started(0, user="ann"),
+            b.eval_scored(1, user="ann", passed=False),
+            b.eval_scored(2, user="ann", passed=False),
+            b.session_ended(3, user="ann", status=SessionStatus.failed),
+        ]
+    )
+    assert sessions == 1
+    assert marks == {"ann|eval.tone|2026-09-01", "ann|session.failed|2026-09-01"}
+
+
+def test_a_cancelled_session_is_not_bad() -> None:
+    assert counted([b.session_started(0), b.session_ended(3, status=SessionStatus.cancelled)]) == (1, set())
+
+
+class Minutes:
+    def __init__(self) -> None:
+        self.decider = ExposureMinutes()
+        self.memory: Any = None
+        self.wake: Any = None
+
+    def fact(self, seconds: float, sessions: int, *marks: str) -> None:
+        fact = b.fact(
+            seconds, kind="exposure", subject=("billing", "7", "prod"), sums={"sessions": sessions}, marks=marks
+        )
+        step = self.decider.step(self.memory, fact)
+        self.memory, self.wake = step.remember, step.wake
+
+    def until(self, seconds: float) -> list[Exposure]:
+        said: list[Exposure] = []
+        while self.wake is not None and self.wake <= b.at(seconds):
+            step = self.decider.step(self.memory, b.r.Tick(self.wake))
+            self.memory, self.wake = step.remember, step.wake
+            said += step.say
+        return said
+
+
+def test_a_minute_is_said_when_it_closes_and_once() -> None:
+    minutes = Minutes()
+    minutes.fact(0, 3, "a")
+    minutes.fact(50, 2)
+    minutes.fact(61, 1)
+    assert minutes.until(59) == []
+    assert [(one.minute, one.sessions, one.bad) for one in minutes.until(60)] == [(b.at(0), 5, 1)]
+    assert [(one.minute, one.sessions) for one in minutes.until(500)] == [(b.at(60), 1)]
+    assert minutes.until(5000) == []
+
+
+def test_the_same_mark_makes_nothing_worse_in_another_minute() -> None:
+    minutes = Minutes()
+    minutes.fact(0, 1, "a")
+    minutes.fact(70, 1, "a", "b")
+    assert [one.bad for one in minutes.until(500)] == [1, 1]
+
+
+def test_a_late_fact_counts_in_the_first_open_minute() -> None:
+    minutes = Minutes()
+    minutes.fact(0, 1)
+    minutes.until(60)
+    minutes.fact(5, 4)
+    assert [(one.minute, one.sessions) for one in minutes.until(500)] == [(b.at(60), 4)]
