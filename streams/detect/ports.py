@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple, Protocol
 from ..records.timeline import Headers
 
 To = Literal["facts", "findings", "exposure", "deadletters"]
-Writes = dict[int, list[tuple[str, bytes | None]]]  # partition -> key and value, None to forget; each key once
+Items = list[tuple[str, bytes | None]]  # key and value, None to forget; written in this order
+Writes = dict[int, Items]  # by partition; each key once
 
 
 class Message(NamedTuple):

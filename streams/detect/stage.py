@@ -16,10 +16,11 @@ from ..records import (
 )
 from ..records.timeline import encode
 from .fold import Fold, Isolated, Recall
-from .ports import Counts, Folded, Message, Saying
+from .ports import Counts, Folded, Items, Message, Saying
 from .shelf import behind
 
 CLOCK = "\0clock/"
+READ = "\0read/"  # up to which offset messages are skipped after a crash
 LETTER_BYTES_MAX = 512 * 1024
 LETTER_HEAD = 64 * 1024
 ISOLATED_SHARE_MAX = 0.01
@@ -40,17 +41,34 @@ class Folding:
         self.counts = Counts()
         self.clock_s: dict[int, float] = {}  # partition -> event time
         self._clock_writes: dict[int, bytes] = {}
+        self._read: dict[int, int] = {}
 
     def group(self, messages: Iterable[Message]) -> Folded:
         said: list[Saying] = []
+        last: dict[int, int] = {}
         for message in messages:
-            said += self._one(message)
+            if message.offset > self._read.get(message.partition, -1):
+                last[message.partition] = message.offset
+                said += self._one(message)
         writes = self.fold.remembered()
         for partition, value in self._clock_writes.items():
             writes.setdefault(partition, []).append((f"{CLOCK}{partition}", value))
         self._clock_writes = {}
         self.counts.echoes = self.fold.echoes
-        return Folded(said, writes)
+        return Folded(said, {partition: self._forgetting(partition, items, last) for partition, items in writes.items()})
+
+    def _forgetting(self, partition: int, items: Items, last: Mapping[int, int]) -> Items:
+        """What is forgotten comes last, after how far the log has been read.
+
+        After a crash messages come again. Shelves know theirs, but a session whose shelf is gone would begin anew, and
+        be counted twice, when its last messages come again after event time has gone on by more than an hour.
+        """
+        gone = [item for item in items if item[1] is None]
+        if not gone or partition not in last:
+            return items
+        self._read[partition] = last[partition]
+        kept = [item for item in items if item[1] is not None]
+        return [*kept, (f"{READ}{partition}", b"%d" % last[partition]), *gone]
 
     def check(self) -> None:
         isolated = sum(self.counts.isolated.values())
@@ -59,16 +77,20 @@ class Folding:
             raise TooManyIsolated(f"{names}, of {self.counts.records} records")
 
     def rebuild(self, stored: Mapping[str, bytes]) -> None:
-        self.fold.rebuild((key, value) for key, value in stored.items() if not key.startswith(CLOCK))
+        self.fold.rebuild((key, value) for key, value in stored.items() if not key.startswith((CLOCK, READ)))
         self._clock_writes = {}
-        self.clock_s = {}
+        self.clock_s, self._read = {}, {}
         for key, value in stored.items():
-            if key.startswith(CLOCK) and (at_s := self._at_s(value)) is not None:
+            if key.startswith(READ):
+                self._read[int(key.removeprefix(READ))] = int(value)
+            elif key.startswith(CLOCK) and (at_s := self._at_s(value)) is not None:
                 self.clock_s[int(key.removeprefix(CLOCK))] = at_s
 
     def stale(self, key: str, value: bytes, other: bytes) -> bool:
         if key.startswith(CLOCK):
             return (self._at_s(value) or 0.0) < (self._at_s(other) or 0.0)
+        if key.startswith(READ):
+            return int(value) < int(other)
         return behind(value, other)
 
     def _one(self, message: Message) -> list[Saying]:
