@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.importing.send import keyed_line
 from streams.records import Exposure, Finding
-from streams.records.timeline import partition_of
 from streams.topics import EVENTS, Topic
 
 PATIENCE_S = 120.0
@@ -59,22 +57,6 @@ class Role:
         self.process.wait()
         self.kills += 1
         self.__enter__()
-
-
-async def sent(kafka: str, lines: Iterable[bytes]) -> None:
-    """Keyed by root session, as an agent does it."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, linger_ms=5)
-    await producer.start()
-    try:
-        acks = []
-        for line in lines:
-            key, value = keyed_line(line)
-            assert key is not None
-            partition = partition_of(key.decode(), EVENTS.partitions)
-            acks.append(await producer.send(EVENTS.name, value, key=key, partition=partition))
-        await asyncio.gather(*acks)
-    finally:
-        await producer.stop()
 
 
 async def read(kafka: str, topic: Topic) -> list[Any]:
