@@ -153,16 +153,17 @@ async def answered(conn: Connection, row: Row, answer: Answer, audit_s: float | 
             change: LiteralString = "state = 'done', reference = %(reference)s, url = %(url)s, why = NULL, failures = 0"
             change += ", settled_at = now(), confirm_at = CASE WHEN %(confirm)s THEN now() END"
             change += ", audit_at = now() + make_interval(secs => %(audit_s)s)"
-            given: dict[str, Any] = {"reference": reference, "url": url, "audit_s": audit_s, "confirm": row.kind == "ticket"}
+            given: dict[str, Any] = {"reference": kept(reference), "url": url and kept(url)}
+            given |= {"audit_s": audit_s, "confirm": row.kind == "ticket"}
         case NotDone(why, after_s):
             change = "state = 'owed', failures = failures + 1, why = %(why)s"
             change += ", not_before = now() + make_interval(secs => %(delay)s)"
-            given = {"why": why[:WHY_MAX], "delay": max(after_s or 0.0, backoff(row.id, row.failures))}
+            given = {"why": kept(why), "delay": max(after_s or 0.0, backoff(row.id, row.failures))}
         case Refused(why):
             change = "state = 'refused', why = %(why)s, settled_at = now()"
-            given = {"why": why[:WHY_MAX]}
+            given = {"why": kept(why)}
         case Unknown(why):
-            change, given = "why = %(why)s", {"why": why[:WHY_MAX]}
+            change, given = "why = %(why)s", {"why": kept(why)}
     async with conn.transaction():
         await _ended(conn, row, _word(answer), given.get("why"))
         cursor = await conn.execute(
@@ -188,7 +189,7 @@ async def unseen(conn: Connection, row: Row, found: Absent | Blind) -> None:
         await conn.execute(
             "UPDATE obligations SET state = %s, why = %s, failures = failures + 1, not_before = now(),"
             " ask_after = now() + make_interval(secs => %s) WHERE id = %s AND state = 'attempting' AND attempt = %s",
-            [state, found.why[:WHY_MAX], delay, row.id, row.attempt],
+            [state, kept(found.why), delay, row.id, row.attempt],
         )
 
 
@@ -249,6 +250,11 @@ async def tell(conn: Connection, records: Sequence[Any]) -> None:
             await cursor.executemany("INSERT INTO inbox (record) VALUES (%s)", rows)
 
 
+def kept(text: str) -> str:
+    """What the outside said, as PostgreSQL takes it."""
+    return text[:WHY_MAX].replace("\0", "").encode(errors="replace").decode()
+
+
 def backoff(name: str, failures: int) -> float:
     """1 s to 5 min, doubling, spread by what is waiting and not by chance."""
     spread = hashlib.blake2b(f"{name}#{failures}".encode(), digest_size=4).digest()
@@ -274,5 +280,5 @@ async def _ended(conn: Connection, row: Row, answer: str, why: str | None) -> No
     await conn.execute(
         "UPDATE attempts SET answered = clock_timestamp(), answer = %s, why = %s WHERE id ="
         " (SELECT max(id) FROM attempts WHERE obligation = %s AND attempt = %s AND answered IS NULL)",
-        [answer, why and why[:WHY_MAX], row.id, row.attempt],
+        [answer, why and kept(why), row.id, row.attempt],
     )

@@ -133,9 +133,9 @@ class Settling:
     async def _settle(self, conn: Connection, shelf: Shelf, at: dict[str, int], batch: list[Input]) -> None:
         try:
             await self._transaction(conn, shelf, at, batch)
-        except psycopg.DataError as error:
+        except (psycopg.DataError, OverflowError) as error:
             if len(batch) == 1:
-                letter = batch[0].buried(UNSTORABLE, f"{type(error).__name__}: {error.diag.message_primary or error}")
+                letter = batch[0].buried(UNSTORABLE, f"{type(error).__name__}: {error}")
                 await self._transaction(conn, shelf, at, [batch[0]._replace(record=None, letter=letter)])
                 return
             for one in batch:  # whichever it is, the others go on

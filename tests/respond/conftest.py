@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-
 from respond.outside import CANARY, SLACK_CANARY
+
 from streams.database import migrate
 from streams.sandbox.jira import SandboxJira
 from streams.sandbox.slack import SandboxSlack

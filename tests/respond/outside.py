@@ -41,7 +41,7 @@ def ticket(incident: str = "i1", **given: Any) -> Obligation:
         "sections": (("What is wrong", ("It fails.",)),), "fields": (("Agent", "billing"),), "evidence": ("one", "two"),
         "links": (("Incident", "https://tocsin.example/incidents/1"),),
     }  # fmt: skip
-    return _owed(incident, "ticket", 1, "jira:OPS", TicketDoc(**{**known, **given}))
+    return _owed((incident, "ticket", 1), "jira:OPS", TicketDoc(**{**known, **given}))
 
 
 def page(incident: str = "i1", ordinal: int = 1, *, after: tuple[str, ...] = (), **given: Any) -> Obligation:
@@ -52,7 +52,7 @@ def page(incident: str = "i1", ordinal: int = 1, *, after: tuple[str, ...] = (),
         "ticket_pending": "Ticket: being opened", "mention": "S0ONCALL" if ordinal == 1 else "",
         "actions": ("acknowledge", "fixed"),
     }  # fmt: skip
-    return _owed(incident, "page", ordinal, f"slack:{CHANNEL}", PageDoc(**{**known, **given}), after)
+    return _owed((incident, "page", ordinal), f"slack:{CHANNEL}", PageDoc(**{**known, **given}), after)
 
 
 def evidence(incident: str = "i1") -> Obligation:
@@ -61,12 +61,12 @@ def evidence(incident: str = "i1") -> Obligation:
         title="A tool fails", subject={"agent": "billing"}, first_seen="", last_seen="", sessions=("s1",), releases=("7",),
         excerpts=({"position": "agent.events/1/0/7"},),
     )  # fmt: skip
-    return _owed(incident, "evidence", 1, "jira:OPS", doc, (f"{incident}:ticket:1",))
+    return _owed((incident, "evidence", 1), "jira:OPS", doc, (f"{incident}:ticket:1",))
 
 
 def comment(incident: str = "i1", *lines: str) -> Obligation:
     doc = CommentDoc(incident=incident, deployment="test", ticket=f"{incident}:ticket:1", lines=lines or ("Understood.",))
-    return _owed(incident, "comment", 1, "jira:OPS", doc, (f"{incident}:ticket:1",))
+    return _owed((incident, "comment", 1), "jira:OPS", doc, (f"{incident}:ticket:1",))
 
 
 def duplicate(incident: str, parent: str) -> Obligation:
@@ -75,13 +75,13 @@ def duplicate(incident: str, parent: str) -> Obligation:
         incident=incident, deployment="test", to="duplicate", ticket=tickets[0], parent=parent, parent_ticket=tickets[1],
         lines=("Part of a bigger one.",),
     )  # fmt: skip
-    return _owed(incident, "transition", 1, "jira:OPS", doc, tickets)
+    return _owed((incident, "transition", 1), "jira:OPS", doc, tickets)
 
 
 def _owed(
-    incident: str, kind: Any, ordinal: int, destination: str, doc: Doc, after: tuple[str, ...] = ()
+    name: tuple[str, Any, int], destination: str, doc: Doc, after: tuple[str, ...] = ()
 ) -> Obligation:
-    return Obligation(f"{incident}:{kind}:{ordinal}", incident, kind, ordinal, destination, body(doc), after)
+    return Obligation(":".join(map(str, name)), *name, destination, body(doc), after)
 
 
 async def promise(uri: str, *obligations: Obligation) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
-
 from respond.outside import (
     CHANNEL,
     PACE,
@@ -29,6 +29,7 @@ from respond.outside import (
     tickets,
     until,
 )
+
 from streams.database import connect
 from streams.respond import owed
 from streams.sandbox.faults import Fault
@@ -102,7 +103,7 @@ async def test_an_unanswered_call_is_not_repeated_before_its_time(book: str, jir
     async with carrying(book, jira_receiver(url)):
         await until(lambda: reached(server, 3))
     calls = [call.at for call in server.serving.calls if call.method == "POST" and call.path.endswith("/issue")]
-    gaps = [later - earlier for earlier, later in zip(calls, calls[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(calls)]
     assert all(gap >= PACE.ask_after_s for gap in gaps)
 
 

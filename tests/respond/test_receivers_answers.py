@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 import pytest
-
 from respond.outside import (
     CANARY,
     HOSTILE,
@@ -19,6 +18,7 @@ from respond.outside import (
     ticket,
     tickets,
 )
+
 from streams.records import Answer, Done, NotDone, Refused, Unknown
 from streams.sandbox.faults import Fault
 from streams.sandbox.jira import SandboxJira

@@ -5,8 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from respond.outside import (
+    CANARY,
+    CHANNEL,
+    TIMEOUT_S,
+    duplicate,
+    jira_receiver,
+    page,
+    pages,
+    posts,
+    slack_receiver,
+    ticket,
+    tickets,
+)
 
-from respond.outside import CANARY, CHANNEL, TIMEOUT_S, duplicate, jira_receiver, page, pages, posts, slack_receiver, ticket, tickets
 from streams.records import Done
 from streams.respond.messages import TicketDoc, read
 from streams.respond.receivers import jira_wire
@@ -182,7 +194,7 @@ async def test_a_lost_page_is_found_by_its_metadata_and_an_absent_one_is_looked_
 
 
 async def test_of_two_pages_the_older_is_adopted_and_only_recent_ones_are_looked_at(slack: SlackRunning) -> None:
-    server, url = slack
+    _, url = slack
     receiver = slack_receiver(url)
     first = await receiver.carry(page("i1"), {}, "n1")
     await receiver.carry(page("i1"), {}, "n2")
