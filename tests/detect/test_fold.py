@@ -60,7 +60,7 @@ class Broken(Counting):
             raise ValueError("no key")
         return super().key(record)
 
-    def step(self, memory: Count | None, record: Any) -> Step[Count]:
+    def step(self, memory: Count | None, record: Any) -> Step[Count]:  # noqa: ARG002
         raise ValueError("no step")
 
 
@@ -69,7 +69,7 @@ class Watching(Counting):
 
     name = "watching"
 
-    def step(self, memory: Count | None, record: Any) -> Step[Count]:
+    def step(self, memory: Count | None, record: Any) -> Step[Count]:  # noqa: ARG002
         return Step(memory)
 
 

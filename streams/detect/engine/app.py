@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from ..ports import To
 from .changelog import Changelogs, Store
 from .gaps import Gaps
 from .group import Groups
-from .leaving import leave, watch
+from .leaving import Watchdog, leave
 from .metrics import Metrics
 from .recovery import Tables
 from .remember import Sends
 from .shims import Transport, guard, speak_up
+
+log = logging.getLogger(__name__)
 
 LOOKS_S = 0.2
 COLLECT = (20_000, 20, 50)  # Python's own numbers cost as much as the whole fold, at 10⁵ sessions
@@ -62,7 +65,8 @@ class Engine:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. Raises what made the app crash."""
-        watch(self.limits.gap_s)
+        watchdog = Watchdog(self.limits.gap_s)
+        watchdog.start()
         gc.set_threshold(*COLLECT)
         starting = asyncio.ensure_future(self.app.start())
         try:
@@ -75,6 +79,7 @@ class Engine:
             except TimeoutError:
                 leave("it cannot be stopped in time")
             starting.cancel()
+            watchdog.stop()
 
     def _look(self, starting: asyncio.Future[Any]) -> None:
         if starting.done():
@@ -149,6 +154,7 @@ class Engine:
             groups.sends = Sends(app.producer._producer, self.address.topics, limits.ack_s)  # noqa: SLF001
             groups.stage.rebuild(groups.store)
             self.metrics.recovery.set(self.changelogs.seconds)
+            log.info("%s recovered: %d shelves in %.1f s", name, len(groups.store), self.changelogs.seconds)
             gc.freeze()  # what was there before the first event stays: no use in looking through it again
 
         async def body(stream: Any) -> None:

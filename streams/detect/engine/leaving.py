@@ -24,16 +24,23 @@ def leave(why: str, error: BaseException | None = None) -> NoReturn:
     os._exit(EXIT)
 
 
-def watch(gap_s: float) -> None:
+class Watchdog:
     """A thread that ends the process when it was stopped for `gap_s`: somebody else has its partitions by now."""
-    threading.Thread(target=_watch, args=(gap_s,), daemon=True, name="detect-watchdog").start()
 
+    def __init__(self, gap_s: float) -> None:
+        self.gap_s = gap_s
+        self._ended = threading.Event()
 
-def _watch(gap_s: float) -> None:
-    last = time.monotonic()
-    while True:
-        time.sleep(LOOKS_S)
-        now = time.monotonic()
-        if now - last > gap_s:
-            leave(f"it was stopped for {now - last:.1f} s")
-        last = now
+    def start(self) -> None:
+        threading.Thread(target=self._watch, daemon=True, name="detect-watchdog").start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def _watch(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(LOOKS_S):
+            now = time.monotonic()
+            if now - last > self.gap_s:
+                leave(f"it was stopped for {now - last:.1f} s")
+            last = now
