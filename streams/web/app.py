@@ -1,0 +1,158 @@
+"""The web role: pages and API over one application, the gates' inputs read beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.static_files import create_static_files_router
+from prometheus_client import CollectorRegistry
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from .. import topics
+from ..database import Connection
+from ..learn.gates import decide
+from ..learn.inputs import Index
+from ..learn.values import gate_values
+from ..policy import Policy
+from ..settings import Settings
+from . import api, pages
+from .answers import told
+from .gatehouse import Gatehouse
+from .guard import Guard, Keys, hosts
+from .shop import Pool, Shop
+
+STATIC = Path(__file__).with_name("static")
+POOL_MAX = 8
+BODY_BYTES_MAX = 64 * 1024
+
+
+def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> Litestar:
+    """The application. It opens its connections when it starts, and starts without a database too."""
+    pool = _pool(settings.database)
+    values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
+    house = Gatehouse(pool, values, (Index, decide), topic=topics.GATES.name, registry=registry)
+    keys = Keys(settings.token)
+    sinks = {"jira": bool(settings.jira_url), "slack": bool(settings.slack_token)}
+    shop = Shop(pool, house, keys, sinks, topics.OUTCOMES.name)
+    static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
+    app = Litestar(
+        route_handlers=[
+            Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
+            Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
+            static,
+        ],
+        dependencies={"shop": Provide(lambda: shop, sync_to_thread=False)},
+        exception_handlers={Exception: told},
+        lifespan=[lambda _: _opened(pool, house)],
+        openapi_config=_openapi(),
+        state=State({"door": keys, "house": house, "secure": settings.pages.startswith("https://")}),
+        request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
+    )
+    # Around everything, so that what is not found goes out guarded too.
+    app.asgi_handler = Guard(app.asgi_handler, hosts(settings.web_host, settings.web_url))
+    return app
+
+
+async def run(
+    settings: Settings,
+    policy: Policy,
+    registry: CollectorRegistry,
+    progress: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """Serves until `stop` is set."""
+    with _bound(settings.web_host, settings.web_port) as listening:
+        config = uvicorn.Config(
+            create(settings, policy, registry),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        while not serving.done():
+            progress()
+            server.should_exit = server.should_exit or stop.is_set()
+            await asyncio.wait([serving], timeout=0.2)
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Signals are the role's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _given(filters: Callable[..., object]) -> Provide:
+    return Provide(filters, sync_to_thread=False)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A port that is taken raises here, in words, instead of ending the process from within the server."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address[:2], family=family, backlog=1024)
+
+
+def _pool(database: str) -> Pool:
+    return AsyncConnectionPool(
+        database,
+        connection_class=AsyncConnection[tuple[Any, ...]],
+        min_size=1,
+        max_size=POOL_MAX,
+        timeout=5.0,
+        open=False,
+        configure=_configured,
+        kwargs={
+            "autocommit": True,
+            "application_name": "tocsin web",
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000",
+        },
+    )
+
+
+async def _configured(conn: Connection) -> None:
+    await conn.execute("SET TIME ZONE 'UTC'")
+
+
+@contextlib.asynccontextmanager
+async def _opened(pool: Pool, house: Gatehouse) -> AsyncIterator[None]:
+    await pool.open(wait=False)
+    reading = asyncio.create_task(house.run(), name="gate inputs")
+    try:
+        yield
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+        await pool.close()
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Tocsin",
+        version=version("tocsin"),
+        description="Incidents of AI agents, what people are owed for them, and release gates.",
+        path="/schema",
+        render_plugins=[JsonRenderPlugin()],
+        components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+    )

@@ -1,0 +1,165 @@
+"""Answers gates from memory: inputs are read each second, a decision is written down before anybody relies on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import psycopg
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from ..database import Connection
+from ..learn.reading import snapshot, stand
+from ..learn.recording import record_decision
+from ..records import GateDecision, GateInputs, GateQuestion, GateSnapshot, GateValues
+
+log = logging.getLogger(__name__)
+
+KEPT_MAX = 10_000
+READ_EACH_S = 1.0
+READ_WITHIN_S = 4.0  # a database that hangs is like one that is away
+Decide = Callable[[GateValues, GateInputs, datetime], GateDecision]
+Address = tuple[str, str, str]
+
+
+class UnknownGate(Exception):
+    """The policy has no gate of that name."""
+
+
+class CannotAnswer(Exception):
+    """No decision could be formed, or written down: ask again."""
+
+
+class Known(Protocol):
+    """A snapshot arranged for questions. Handed in: this file does not decide."""
+
+    def inputs(self, question: GateQuestion, read_at: datetime, watermark: datetime | None) -> GateInputs: ...
+
+    def addresses(self) -> list[Address]: ...
+
+
+class Kept(NamedTuple):
+    decision: GateDecision
+    document: bytes
+
+
+class Gatehouse:
+    """`pool` gives connections: one reads the inputs all the time, others write decisions down."""
+
+    def __init__(
+        self,
+        pool: Any,
+        gates: Mapping[str, GateValues],
+        deciding: tuple[Callable[[GateSnapshot], Known], Decide],
+        *,
+        topic: str,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._pool, self.gates, self._topic = pool, gates, topic
+        self._index, self._decide = deciding
+        self._known: Known | None = None
+        self._version = -1
+        self.read_at: datetime | None = None
+        self.watermark: datetime | None = None
+        self._kept: OrderedDict[tuple[str, GateQuestion], Kept] = OrderedDict()
+        self._writing = asyncio.Lock()
+        self._away = False  # the database, as far as the last call to it says
+        self._asked = Counter("tocsin_gate_decisions", "Decisions answered", ("gate", "state"), registry=registry)
+        age = Gauge("tocsin_gate_inputs_age_seconds", "Since the inputs of gates were last read", registry=registry)
+        age.set_function(lambda: self.age_s() or 0.0)
+
+    def age_s(self) -> float | None:
+        return None if self.read_at is None else (datetime.now(UTC) - self.read_at).total_seconds()
+
+    async def run(self) -> None:
+        """Until cancelled. A database that is away makes the inputs old, which is what gates then say."""
+        while True:
+            try:
+                async with self._pool.connection() as conn:
+                    await self._read_for_ever(conn)
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                self._away = True
+                log.warning("the inputs of gates cannot be read: %s", type(error).__name__)
+            await asyncio.sleep(READ_EACH_S)
+
+    async def _read_for_ever(self, conn: Connection) -> None:
+        while True:
+            async with asyncio.timeout(READ_WITHIN_S):
+                await self.read(conn)
+            await asyncio.sleep(READ_EACH_S)
+
+    async def read(self, conn: Connection) -> None:
+        """One look: everything anew when its version moved. The inputs are as old as the moment before it."""
+        read_at = datetime.now(UTC)
+        now = await stand(conn)
+        if self._known is None or now.version != self._version:
+            found = await snapshot(conn, {one for values in self.gates.values() for one in values.severities})
+            self._known, self._version = self._index(found), found.version
+        self.read_at, self.watermark, self._away = read_at, now.watermark, False
+
+    def decide(self, gate: str, question: GateQuestion) -> tuple[GateDecision, GateInputs]:
+        """What the gate would say now; nothing is written down."""
+        values = self.gates.get(gate)
+        if values is None:
+            raise UnknownGate(gate)
+        if self._known is None or self.read_at is None:
+            raise CannotAnswer("the gate has not read its inputs yet")
+        inputs = self._known.inputs(question, self.read_at, self.watermark)
+        now = datetime.now(UTC)
+        return self._decide(values, inputs, now.replace(microsecond=now.microsecond // 1000 * 1000)), inputs
+
+    async def answer(self, gate: str, question: GateQuestion) -> bytes:
+        """The document. The same situation gets the same one for half of its validity."""
+        decision, inputs = self.decide(gate, question)
+        self._asked.labels(gate, decision.state).inc()
+        kept = self._kept.get((gate, question))
+        if kept is not None and _same(kept.decision, decision):
+            return kept.document
+        async with self._writing:
+            kept = self._kept.get((gate, question))
+            if kept is not None and _same(kept.decision, decision):
+                return kept.document
+            document = await self._write(decision, inputs)
+            if document is None:
+                return self._unwritten(decision)
+            self._kept[gate, question] = Kept(decision, document)
+            if len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+        return document
+
+    async def _write(self, decision: GateDecision, inputs: GateInputs) -> bytes | None:
+        """None: the database is away."""
+        if self._away:
+            return None
+        try:
+            async with asyncio.timeout(READ_WITHIN_S), self._pool.connection() as conn:
+                return await record_decision(conn, self._topic, decision, self.gates[decision.gate], inputs)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            self._away = True
+            log.warning("a decision could not be written down: %s", type(error).__name__)
+            return None
+
+    def _unwritten(self, decision: GateDecision) -> bytes:
+        """A hold or block is safe to repeat; a yes that nobody can look up later is none."""
+        if decision.allow:
+            raise CannotAnswer("the decision could not be written down, so nobody may rely on it")
+        return msgspec.json.encode(decision)
+
+    def overview(self, limit: int) -> list[GateDecision]:
+        """What every gate would say about what is known."""
+        if self._known is None:
+            return []
+        found = self._known.addresses()[:limit]
+        return [self.decide(gate, GateQuestion(*address))[0] for address in found for gate in sorted(self.gates)]
+
+
+def _same(kept: GateDecision, now: GateDecision) -> bool:
+    half = timedelta(seconds=(kept.valid_until - kept.as_of).total_seconds() / 2)
+    said = [[(reason.code, reason.effect) for reason in one.reasons] for one in (kept, now)]
+    known = (kept.inputs_digest, kept.policy, kept.state) == (now.inputs_digest, now.policy, now.state)
+    return known and said[0] == said[1] and now.as_of - kept.as_of < half
