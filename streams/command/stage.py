@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -49,6 +50,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         try:
+            self._port()
             self._parts()
             if self.sandbox:
                 self._sandbox()
@@ -92,6 +94,16 @@ class Stage:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    def _port(self) -> None:
+        """Somebody else's pages would answer for ours, or nobody's."""
+        host, port = self.settings.web_host, self.settings.web_port
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                raise StageError(f"Port {port} on {host} is in use; set TOCSIN_WEB_PORT to a free one") from None
+
     def _parts(self) -> None:
         from ..sandbox.kafka import EmbeddedKafka  # noqa: PLC0415 - only with the extra `embedded`
         from ..sandbox.postgres import EmbeddedPostgres  # noqa: PLC0415
@@ -132,6 +144,8 @@ class Stage:
             "TOCSIN_DATABASE": self.database,
             "TOCSIN_DATADIR": str(self.settings.datadir),
             "TOCSIN_TOKEN": self.token,
+            "TOCSIN_WEB_HOST": self.settings.web_host,
+            "TOCSIN_WEB_PORT": str(self.settings.web_port),
             **self.overrides,
         }
         if self.sandbox:
