@@ -16,6 +16,7 @@ _SPLIT = re.compile(r"[\s()\[\]{},;:|<>]+")
 _KEEP_AFTER = frozenset(("status", "http", "code", "error", "errno", "exit"))
 _CODE = re.compile(r"^-?\d{1,5}$|^[A-Z][A-Z0-9_]{2,}$")
 _ID_PREFIX = re.compile(r"^(req|call|run|toolu|msg|chatcmpl|sess|id|user|ord|resp)_")
+_STATUS_FIRST = re.compile(r"[1-5]\d\d [A-Za-z]")  # "503 Service Unavailable" and "404 Not Found" are different errors
 _EXCEPTION = re.compile(r"^(?:[a-z_]\w*\.)+([A-Z]\w*)$")
 _UNITS = frozenset(("ms", "s", "sec", "secs", "seconds", "second", "minutes", "min", "kb", "mb", "gb", "bytes", "b"))
 _STAR = "*"
@@ -35,7 +36,7 @@ def skeleton(message: str) -> str:
         text = text.splitlines()[-1]
     text = _VARIABLE.sub(f" {_STAR} ", text[:TEXT_CHARS_MAX])
     tokens: list[str] = []
-    before = ""
+    before = "status" if _STATUS_FIRST.match(text) else ""
     for raw in _SPLIT.split(text):
         token = _token(raw, before, tokens[-1] if tokens else "")
         before = raw.lower() if raw else before

@@ -222,7 +222,7 @@ async def test_a_page_that_is_too_long_is_cut_and_not_refused(slack: SlackRunnin
     given = {"headline": long, "lines": tuple((f"l{n}", long) for n in range(12)), "evidence": (long, long), "steps": (long,) * 3}
     assert isinstance(await receiver.carry(page(**given), {}, "n1"), Done)
     (message,) = pages(server)
-    assert len(str(message.blocks)) < 13_000 and message.blocks[-1]["type"] == "actions"
+    assert len(str(message.blocks)) < 13_000
     await receiver.close()
 
 

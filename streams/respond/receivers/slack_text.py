@@ -16,10 +16,6 @@ SECTION_MAX = 2_900
 FIELD_MAX = 1_900
 FIELDS_MAX = 10
 HEADER_MAX = 150
-BUTTON_MAX = 75
-VALUE_MAX = 2_000
-ACTIONS_MAX = 25
-ACTION = "tocsin_"  # how the buttons' action ids begin
 _ID = re.compile(r"[UWS][A-Z0-9]{2,30}\Z")
 
 Block = dict[str, Any]
@@ -44,7 +40,10 @@ def summary(doc: PageDoc) -> str:
 
 
 def blocks(doc: PageDoc, references: Mapping[str, Done], *, awaited: bool = False) -> list[Block]:
-    """`awaited`: the edit was to wait for the ticket; if it is not among the references, there will be none."""
+    """`awaited`: the edit was to wait for the ticket; if it is not among the references, there will be none.
+
+    No buttons: a button that nobody hears is worse than a link to the page where the same can be done.
+    """
     found: list[Block] = [{"type": "header", "text": _plain(doc.headline or "Incident", HEADER_MAX)}]
     if who := mention(doc.mention):
         found.append(_mrkdwn(who))
@@ -55,8 +54,6 @@ def blocks(doc: PageDoc, references: Mapping[str, Done], *, awaited: bool = Fals
     found += [{"type": "section", "text": _plain(text, SECTION_MAX)} for text in texts if text]
     if links := _links(doc, references, awaited=awaited):
         found.append({"type": "context", "elements": [{"type": "mrkdwn", "text": links}]})
-    if buttons := [_button(action, doc.incident) for action in doc.actions[:ACTIONS_MAX]]:
-        found.append({"type": "actions", "elements": buttons})
     return _fitting(found)
 
 
@@ -81,17 +78,6 @@ def _links(doc: PageDoc, references: Mapping[str, Done], *, awaited: bool) -> st
 
 def _link(label: str, url: str) -> str:
     return f"<{escape(url)}|{escape(label)}>" if address(url) else escape(label)
-
-
-def _button(action: str, incident: str) -> Block:
-    words = action.replace("_", " ").capitalize()
-    button = {
-        "type": "button",
-        "action_id": f"{ACTION}{action}",
-        "text": _plain(words, BUTTON_MAX),
-        "value": incident[:VALUE_MAX],
-    }
-    return {**button, "style": "primary"} if action == "acknowledge" else button
 
 
 def _plain(text: str, limit: int) -> Block:
