@@ -22,7 +22,11 @@ async def connect(uri: str, *, autocommit: bool = True, application: str = "tocs
     conn = await psycopg.AsyncConnection.connect(
         uri, autocommit=autocommit, application_name=application, tcp_user_timeout=20_000, **_ALIVE
     )
-    await conn.execute("SET TIME ZONE 'UTC'")
+    try:
+        await conn.execute("SET TIME ZONE 'UTC'")
+    except BaseException:  # cancelled, too: nobody else knows of the connection yet
+        await conn.close()
+        raise
     return conn
 
 
