@@ -19,13 +19,15 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
 
 
 class Commands(click.RichGroup):
-    def list_commands(self, _: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
         return list(COMMANDS)
 
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name].partition(":")
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
         found: click.Command = getattr(import_module(f"streams.command.{module}"), attribute)
         return found
 

@@ -92,13 +92,14 @@ def replay(file: BinaryIO, until: datetime | None, *, as_json: bool) -> None:
     """
     from ..replay import run  # noqa: PLC0415 - the deciders of every room
     from ..replaying.summary import for_people  # noqa: PLC0415
+    from ..replaying.writing import written  # noqa: PLC0415
 
     policy = policy_or_exit(settings_or_exit())
     records = run(file, policy, until)
     try:
         if as_json:
             for record in records:
-                sys.stdout.buffer.write(encode(record) + b"\n")
+                sys.stdout.buffer.write(written(record) + b"\n")
         else:
             for line in for_people(records):
                 click.echo(line)

@@ -53,8 +53,9 @@ def check(agent: str, release: str, environment: str, name: str, **options: obje
     settings = settings_or_exit()
     question = GateQuestion(agent, release, environment)
     url = str(options["url"] or settings.pages)
-    code, document, message = ask(url, name, question, wait_s=options["wait"], strict=bool(options["strict"]))  # type: ignore[arg-type]
+    wait_s = float(str(options["wait"])) if options["wait"] is not None else None
+    checked = ask(url, name, question, wait_s=wait_s, strict=bool(options["strict"]))
     if options["as_json"]:
-        click.echo(json.dumps(document, indent=2))
-    click.echo(message, err=True)
-    sys.exit(code)
+        click.echo(json.dumps(checked.document, indent=2))
+    click.echo(checked.message, err=True)
+    sys.exit(checked.code)

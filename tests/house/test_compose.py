@@ -38,7 +38,7 @@ def test_the_sandbox_profile_starts_modules_that_exist() -> None:
 
 def test_every_setting_in_it_is_one_that_tocsin_knows() -> None:
     for service in OURS.values():
-        given = {key: "1" for key in service.get("environment", {})}
+        given = dict.fromkeys(service.get("environment", {}), "1")
         load({key: value for key, value in given.items() if key != "TOCSIN_JIRA_CLOUD"})
 
 
