@@ -36,6 +36,7 @@ PARTITIONS = topics.TIMELINE.partitions
 POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n'
 BATCH = 100
 TURN_S = 0.01
+ACTIVE = 1000
 GROUP = "tocsin-detect-g1"
 
 
@@ -62,21 +63,27 @@ class Writer:
         self.producer, self.offset = producer, 0
         self.lines: dict[int, list[bytes]] = {p: [] for p in range(PARTITIONS)}
         self.at: dict[int, list[tuple[str, int]]] = {p: [] for p in range(PARTITIONS)}
+        self.ready: list[tuple[int, bytes, list[tuple[str, bytes]]]] = []
 
-    async def add(self, session: str, value: bytes) -> None:
+    def add(self, session: str, value: bytes) -> None:
         partition = partition_of(session, PARTITIONS)
         self.lines[partition].append(value)
         self.at[partition].append((f"agent.events/1/{partition}", self.offset))
         self.offset += 1
         if len(self.lines[partition]) >= BATCH:
-            await self.flush(partition)
+            self.close(partition)
 
-    async def flush(self, *partitions: int) -> None:
-        for partition in partitions or range(PARTITIONS):
-            if self.lines[partition]:
-                value, headers = timeline.pack(self.lines[partition], self.at[partition])
-                await self.producer.send(topics.TIMELINE.name, value, partition=partition, headers=headers)
-                self.lines[partition], self.at[partition] = [], []
+    def close(self, partition: int) -> None:
+        if self.lines[partition]:
+            self.ready.append((partition, *timeline.pack(self.lines[partition], self.at[partition])))
+            self.lines[partition], self.at[partition] = [], []
+
+    async def flush(self) -> None:
+        for partition in range(PARTITIONS):
+            self.close(partition)
+        ready, self.ready = self.ready, []
+        for partition, value, headers in ready:
+            await self.producer.send(topics.TIMELINE.name, value, partition=partition, headers=headers)
 
 
 class Role:
@@ -132,12 +139,12 @@ async def caught_up(kafka: str) -> None:
         await asyncio.sleep(0.1)
 
 
-async def through(role: Role, writer: Writer, kafka: str, numbers: range, sessions: int) -> dict[str, float]:
-    """CPU per event while a backlog is worked off."""
+async def through(role: Role, writer: Writer, kafka: str, numbers: range, active: int) -> dict[str, float]:
+    """CPU per event while a backlog is worked off, spread over `active` of the sessions."""
     await caught_up(kafka)
-    before, began = role.cpu_s(), time.monotonic()
     for n in numbers:
-        await writer.add(*ordinary(n, sessions))
+        writer.add(*ordinary(n, active))
+    before, began = role.cpu_s(), time.monotonic()
     await writer.flush()
     await caught_up(kafka)
     spent, took = role.cpu_s() - before, time.monotonic() - began
@@ -153,13 +160,13 @@ async def latencies(writer: Writer, kafka: str, rate: int, seconds: float, first
     began, n, turn = time.monotonic(), 0, 0
     while (elapsed := time.monotonic() - began) < seconds + 2:
         while elapsed < seconds and n < elapsed * rate:
-            await writer.add(*ordinary(first + n, first))
+            writer.add(*ordinary(first + n, first))
             n += 1
         if elapsed < seconds and turn % 10 == 0:
             session = f"probe-{first + turn}"
             scored = {"evaluator": {"name": "safety"}, "status": "ok", "score": 0.0, "passed": False}
             sent[session] = time.monotonic()
-            await writer.add(session, line("agent.eval.scored.v1", session, session, scored))
+            writer.add(session, line("agent.eval.scored.v1", session, session, scored))
         await writer.flush()
         turn += 1
         for found in (await consumer.getmany(timeout_ms=int(TURN_S * 1000))).values():
@@ -182,12 +189,14 @@ async def measure(kafka: str, folder: Path, given: argparse.Namespace) -> None:
     n = given.sessions
     tell("new sessions", {"n": n, **await through(role, writer, kafka, range(n), n), "rss_mb": role.rss_mb()})
     again = await through(role, writer, kafka, range(n, n + given.events), n)
-    tell("events of open sessions", {"n": given.events, "open": n, **again, "rss_mb": role.rss_mb()})
+    tell("all of them active", {"n": given.events, "open": n, **again, "rss_mb": role.rss_mb()})
+    some = await through(role, writer, kafka, range(n + given.events, n + 2 * given.events), ACTIVE)
+    tell(f"{ACTIVE} of them active", {"n": given.events, "open": n, **some, "rss_mb": role.rss_mb()})
     role.end()
     role = Role(kafka, folder, given.port)
     while not (took := role.metric("tocsin_detect_recovery_seconds ")):
         await asyncio.sleep(0.05)
-    await writer.add(*ordinary(n + given.events, n))
+    writer.add(*ordinary(n + 2 * given.events, n))
     await writer.flush()
     await caught_up(kafka)
     ready_s = round(time.monotonic() - role.began, 1)
@@ -196,7 +205,7 @@ async def measure(kafka: str, folder: Path, given: argparse.Namespace) -> None:
         {"shelves": n, "read_s": round(took, 2), "start_to_first_commit_s": ready_s, "rss_mb": role.rss_mb()},
     )
     before = role.cpu_s()
-    timed = await latencies(writer, kafka, given.rate, given.seconds, n + given.events + 1)
+    timed = await latencies(writer, kafka, given.rate, given.seconds, n + 2 * given.events + 1)
     tell("timeline to finding", {**timed, "cpu_share": round((role.cpu_s() - before) / (given.seconds + 2), 2)})
     before = role.cpu_s()
     await asyncio.sleep(5)

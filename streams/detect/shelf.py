@@ -96,7 +96,12 @@ class Live:
     @classmethod
     def of(cls, value: bytes) -> Live:
         shelf, live = _decoder.decode(value), cls.__new__(cls)
-        live.partition, live.newest_s, live.ended, live.about = shelf.partition, shelf.newest_s, shelf.ended, shelf.about
+        live.partition, live.newest_s, live.ended, live.about = (
+            shelf.partition,
+            shelf.newest_s,
+            shelf.ended,
+            shelf.about,
+        )
         live.positions, live.kept, live.due, live.said = shelf.positions, shelf.memories, shelf.due, shelf.said
         live.recent, live.memories, live.changed = shelf.recent, {}, {}
         return live
@@ -128,10 +133,10 @@ class Live:
         if offset <= self.positions.get(source, -1):
             return True
         self.positions[source] = offset
-        digest = blake2b(event_id.encode(), digest_size=_HASH).digest()
-        if _holds(self.recent, digest):
+        digest = hashed(event_id)
+        if holds(self.recent, digest):
             return True
-        self.recent = self.recent[-(RECENT_MAX - 1) * _HASH :] + digest
+        self.recent = added(self.recent, digest, RECENT_MAX)
         return False
 
     def memory(self, decider: Decider[Any]) -> Any:
@@ -182,8 +187,17 @@ def _wake_s(newest_s: float, span_s: float, due: dict[str, float]) -> float:
     return min(end_s, *due.values()) if due else end_s
 
 
-def _holds(recent: bytes, digest: bytes) -> bool:
-    at = recent.find(digest)
+def hashed(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=_HASH).digest()
+
+
+def holds(hashes: bytes, one: bytes) -> bool:
+    at = hashes.find(one)
     while at % _HASH and at > 0:  # across two hashes: not one of them
-        at = recent.find(digest, at + 1)
+        at = hashes.find(one, at + 1)
     return at >= 0
+
+
+def added(hashes: bytes, one: bytes, most: int) -> bytes:
+    """The oldest are forgotten."""
+    return hashes[-(most - 1) * _HASH :] + one

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import logging
+import sys
+import time
+from typing import Any, NamedTuple
 
+import builders as b
 import pytest
+from detect.test_stages import of_events
+from detect.truth import Pair
+from prometheus_client import CollectorRegistry
 
 from streams.detect.engine.gaps import Gap, Gaps
+from streams.detect.engine.group import Groups, Zombie
 from streams.detect.engine.limits import Limits
+from streams.detect.engine.metrics import Metrics
 from streams.detect.engine.remember import Sends, Unacknowledged
-from streams.detect.engine.shims import VERSIONS, WrongVersion, guard
+from streams.detect.engine.shims import VERSIONS, WrongVersion, guard, speak_up
 from streams.detect.ports import Saying
 
 
@@ -78,3 +87,106 @@ def test_corrections_can_be_switched_off_one_by_one() -> None:
     limits = Limits(without=frozenset({"fence"}))
     assert not limits.has("fence")
     assert limits.has("contiguous")
+
+
+class Slow(Silent):
+    """A producer whose broker answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[None]] = []
+        self.written = 0
+
+    async def send(self, *_: Any, **__: Any) -> asyncio.Future[None]:
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        return self.waiting[-1]
+
+    async def send_batch(self, *_: Any, **__: Any) -> asyncio.Future[None]:
+        self.written += 1
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+def groups(producer: Any) -> tuple[Groups, dict[str, bytes]]:
+    store: dict[str, bytes] = {}
+    made = Groups(Pair().sessions, store, "changelog", Limits(session_s=6.0))
+    made.sends = Sends(producer, {"findings": "f", "facts": "f", "exposure": "f", "deadletters": "f"}, 10.0)
+    made.metrics = Metrics(CollectorRegistry())
+    made.gaps.begin({("timeline", 0): 0})
+    return made, store
+
+
+class Delivered(NamedTuple):
+    """As Faust hands a message over, as far as it is looked at."""
+
+    message: Any
+
+
+class Delivery(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+    timestamp: float
+
+
+def delivered() -> Delivered:
+    message = of_events(b.eval_scored(0))
+    return Delivered(Delivery("timeline", 0, 0, None, message.value, message.headers, 1.0))
+
+
+async def test_a_group_that_has_begun_is_finished_even_when_the_agent_is_stopped() -> None:
+    """Faust acknowledges the group of a cancelled agent: what was not remembered would be lost."""
+    producer = Slow()
+    made, store = groups(producer)
+    task = asyncio.ensure_future(made.process([delivered()]))
+    while not producer.waiting:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    for ack in producer.waiting:
+        ack.set_result(None)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert producer.written == 1
+    assert "s1" in store
+
+
+async def test_nothing_is_remembered_before_everything_said_is_acknowledged() -> None:
+    producer = Slow()
+    made, store = groups(producer)
+    task = asyncio.ensure_future(made.process([delivered()]))
+    while not producer.waiting:
+        await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (producer.written, store) == (0, {})
+    for ack in producer.waiting:
+        ack.set_result(None)
+    await task
+    assert producer.written == 1
+
+
+def test_whoever_took_too_long_does_not_remember() -> None:
+    made, _ = groups(Silent())
+    made._fence(time.monotonic() - 2.9, 0)
+    with pytest.raises(Zombie, match="between folding and remembering"):
+        made._fence(time.monotonic() - 3.1, 0)
+
+
+def test_whoever_got_another_assignment_meanwhile_does_not_remember() -> None:
+    made, _ = groups(Silent())
+    made.generation = lambda: 8
+    made._fence(time.monotonic(), 8)
+    with pytest.raises(Zombie, match="assigned anew"):
+        made._fence(time.monotonic(), 7)
+
+
+def test_what_faust_only_logs_reaches_the_real_stderr() -> None:
+    speak_up()
+    for name in ("faust", "mode", "aiokafka"):
+        logger = logging.getLogger(name)
+        assert logger.level == logging.WARNING
+        assert [handler.stream for handler in logger.handlers] == [sys.__stderr__]  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from typing import Any
 
 import builders as b
 
-from streams.detect.scope.exposure import ExposureMinutes
+from streams.detect.scope.exposure import MARKS_MAX, ExposureMinutes
 from streams.detect.session.exposure import ExposureFacts
 from streams.records import Exposure, Fact, SessionStatus
 
@@ -98,3 +98,11 @@ def test_a_late_fact_counts_in_the_first_open_minute() -> None:
     minutes.until(60)
     minutes.fact(5, 4)
     assert [(one.minute, one.sessions) for one in minutes.until(500)] == [(b.at(60), 4)]
+
+
+def test_a_bad_day_does_not_grow_without_bound() -> None:
+    minutes = Minutes()
+    for n in range(MARKS_MAX + 500):
+        minutes.fact(0, 1, f"user-{n}")
+    assert len(minutes.memory.marks) == MARKS_MAX * 8
+    assert minutes.until(60)[0].bad == MARKS_MAX + 500

@@ -75,6 +75,8 @@ async def main(given: argparse.Namespace) -> None:
     registry = CollectorRegistry()
     await topics.ensure(given.kafka, given.generation)
     made = engine(settings, policy.load(given.policy), limits, Metrics(registry), lambda: None)
+    if given.at == "starting":
+        asyncio.get_running_loop().call_later(0.3, stop.set)
     await made.run(stop)
     if given.metrics:
         given.metrics.write_bytes(generate_latest(registry))

@@ -141,6 +141,13 @@ async def test_asked_to_end_it_finishes_its_group_and_commits(
     await timeline.assert_exact()
 
 
+async def test_asked_to_end_while_it_starts_it_ends(
+    kafka: str, generation: int, tmp_path: Path, stack: ExitStack
+) -> None:
+    worker = stack.enter_context(Worker(kafka, generation, tmp_path, at="starting"))
+    assert await worker.ended() == 0, worker.log.read_text()
+
+
 async def test_a_process_that_was_stopped_for_long_ends_itself_when_it_wakes(
     kafka: str, generation: int, tmp_path: Path, stack: ExitStack
 ) -> None:

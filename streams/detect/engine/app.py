@@ -126,7 +126,7 @@ class Engine:
             producer_max_batch_size=128 * 1024,
             producer_max_request_size=2 * 1024 * 1024,
             producer_request_timeout=60.0,
-            stream_buffer_maxsize=1024,
+            stream_buffer_maxsize=256,
             stream_wait_empty=True,
             stream_publish_on_commit=False,
             stream_recovery_delay=0.0,

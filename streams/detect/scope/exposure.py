@@ -10,17 +10,17 @@ from msgspec.structs import replace
 
 from ...records import Exposure, Fact, Tick
 from ...step import Order, Step
-from ..shelf import moment
+from ..shelf import added, hashed, holds, moment
 
 MINUTE_S = 60
-MARKS_MAX = 20_000  # bad once per user, failure group and day: the days before yesterday are forgotten
+MARKS_MAX = 4096  # bad once per user, failure group and day; the oldest are forgotten
 
 
 class Minutes(Struct, frozen=True, array_like=True):
     subject: tuple[str, ...]
     open: dict[float, tuple[int, int]] = {}  # minute -> sessions, bad
     closed_s: float = 0.0
-    marks: tuple[str, ...] = ()
+    marks: bytes = b""  # hashes
 
 
 class ExposureMinutes:
@@ -41,11 +41,12 @@ class ExposureMinutes:
 
     def _added(self, minutes: Minutes, fact: Fact) -> Step[Minutes]:
         at_s = max(math.floor(fact.bucket.timestamp() / self.minute_s) * self.minute_s, minutes.closed_s)
-        known = set(minutes.marks)
-        fresh = [mark for mark in fact.marks if mark not in known]
         sessions, bad = minutes.open.get(at_s, (0, 0))
-        opened = {**minutes.open, at_s: (sessions + fact.sums.get("sessions", 0), bad + len(fresh))}
-        marks = (*minutes.marks, *fresh)[-MARKS_MAX:]
+        marks = minutes.marks
+        for mark in map(hashed, fact.marks):
+            if not holds(marks, mark):
+                marks, bad = added(marks, mark, MARKS_MAX), bad + 1
+        opened = {**minutes.open, at_s: (sessions + fact.sums.get("sessions", 0), bad)}
         return Step(replace(minutes, open=opened, marks=marks), (), moment(min(opened) + self.minute_s))
 
     def _closed(self, minutes: Minutes, tick: Tick) -> Step[Minutes]:
