@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import importlib
 import logging
+import os
 import signal
 import sys
 
@@ -15,6 +17,7 @@ from .health import Health
 from .policy import Policy
 from .settings import Settings
 
+PR_SET_PDEATHSIG = 1
 ROLES = ("intake", "detect", "respond", "learn", "web")
 MODULES = {role: f"streams.{role}.worker" for role in ROLES} | {"web": "streams.web.app"}
 
@@ -25,6 +28,14 @@ def run(role: str, settings: Settings, policy: Policy) -> int:
     logging.getLogger("streams").setLevel(logging.INFO)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(role, settings, policy))
+
+
+def end_with(parent: int) -> None:
+    """Linux sends SIGTERM when the process that started this one is gone, however it ended: none is left behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone before we could ask
+        sys.exit(0)
 
 
 async def _run(role: str, settings: Settings, policy: Policy) -> int:

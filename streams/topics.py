@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -24,6 +26,7 @@ from .records import (
 DAY_MS = 24 * 3600 * 1000
 EVENT_BYTES_MAX = 128 * 1024  # intake refuses larger events, and says so
 INPUT_BYTES_MAX = 16 * 1024 * 1024  # the input topic lets them in, so that intake can say so
+KNOWN_S = 10.0
 BATCH_EVENTS_MAX = 100
 BATCH_BYTES_MAX = 256 * 1024
 
@@ -101,15 +104,16 @@ async def ensure(bootstrap: str, generation: int = 1, replication: int = 1) -> l
         existing = set(await admin.list_topics())
         wanted = {named(topic, generation): topic for topic in TOPICS}
         missing = [name for name in wanted if name not in existing]
-        if missing:
-            await _create(admin, {name: wanted[name] for name in missing}, replication)
-        await _verify(admin, {name: topic for name, topic in wanted.items() if name in existing})
-        return missing
+        made = await _create(admin, {name: wanted[name] for name in missing}, replication) if missing else []
+        await _verify(admin, {name: topic for name, topic in wanted.items() if name not in made})
+        return made
     finally:
         await admin.close()
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: dict[str, Topic], replication: int) -> None:
+async def _create(admin: AIOKafkaAdminClient, topics: dict[str, Topic], replication: int) -> list[str]:
+    """The names that were really made: another role may have been quicker, or the list was not up to date."""
+    made = []
     response = await admin.create_topics(
         [NewTopic(name, topic.partitions, replication, topic_configs=topic.configs()) for name, topic in topics.items()]
     )
@@ -117,12 +121,15 @@ async def _create(admin: AIOKafkaAdminClient, topics: dict[str, Topic], replicat
         name, code, *rest = error
         if code not in (0, 36):  # 36: another role created it in the same moment
             raise TopicMismatch(f"Kafka refused to create topic {name} (error {code}): {rest[0] if rest else ''}")
+        if code == 0:
+            made.append(name)
+    return made
 
 
 async def _verify(admin: AIOKafkaAdminClient, topics: dict[str, Topic]) -> None:
     if not topics:
         return
-    described = {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics(list(topics))}
+    described = await _partitions(admin, list(topics))
     problems = [
         f"topic {name} has {described[name]} partitions, Tocsin was set up with {topic.partitions}"
         for name, topic in topics.items()
@@ -132,6 +139,16 @@ async def _verify(admin: AIOKafkaAdminClient, topics: dict[str, Topic]) -> None:
     if problems:
         hint = "Start a new generation (TOCSIN_GENERATION) for other partition counts, or alter the topic's settings."
         raise TopicMismatch("; ".join(problems) + ". " + hint)
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """How many each has. One that was made a moment ago is not known at once: asked again, for a while."""
+    deadline = time.monotonic() + KNOWN_S
+    while True:
+        described = {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics(names)}
+        if all(described.get(name) for name in names) or time.monotonic() > deadline:
+            return {name: described.get(name, 0) for name in names}
+        await asyncio.sleep(0.1)
 
 
 async def _config_problems(admin: AIOKafkaAdminClient, topics: dict[str, Topic]) -> list[str]:

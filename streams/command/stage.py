@@ -172,7 +172,7 @@ class Stage:
         self._log(role).parent.mkdir(parents=True, exist_ok=True)
         with self._log(role).open("ab") as log:
             self.processes[role] = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "streams", "run", role],
+                [sys.executable, "-m", "streams", "run", role, "--parent", str(os.getpid())],
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -47,13 +47,16 @@ def token_of(datadir: Path) -> str:
 
 @click.command()
 @click.argument("role", type=click.Choice(roles.ROLES))
-def run(role: str) -> None:
+@click.option("--parent", type=int, hidden=True, help="End when this process is gone.")
+def run(role: str, parent: int | None) -> None:
     """Run one role until SIGTERM.
 
     Needs TOCSIN_KAFKA and, except for intake and detect, TOCSIN_DATABASE.
 
     Example: TOCSIN_KAFKA=kafka:9092 tocsin run intake
     """
+    if parent:
+        roles.end_with(parent)
     settings = settings_or_exit()
     policy = policy_or_exit(settings)
     if not settings.kafka:
