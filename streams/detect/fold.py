@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..records import About, Excerpt, Fact, Facts, Finding, SessionEnded, SessionStarted, Tick
+from ..records import About, Ctx, Excerpt, Fact, Facts, Finding, SessionEnded, SessionStarted, Tick
 from ..step import Decider
 from .ports import Writes
 from .shelf import FINGERPRINTS_MAX, Live, moment, wanted
@@ -52,7 +52,7 @@ class Fold:
 
     def event(self, event: Any, partition: int) -> list[Any]:
         """What the deciders say to one event of the timeline; an echo says nothing."""
-        key, position = event.data.ctx.session_id, event.position
+        key, position = key_of(event.data.ctx), event.position
         live = self._shelf(key, partition)
         if live.echo(position.source, position.offset, f"{event.source}\x1f{event.id}"):
             self.echoes += 1
@@ -255,6 +255,12 @@ class Fold:
         if len(live.said) > FINGERPRINTS_MAX:
             del live.said[min(live.said, key=live.said.__getitem__)]
         return False
+
+
+def key_of(ctx: Ctx) -> str:
+    """A session's shelf. The root is part of it, so that one key can only ever live in one partition."""
+    root = ctx.root_session_id
+    return ctx.session_id if root is None or root == ctx.session_id else f"{root}\x1f{ctx.session_id}"
 
 
 def excerpt(event: Any, **more: Any) -> Excerpt:

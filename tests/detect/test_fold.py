@@ -321,3 +321,11 @@ def test_facts_of_another_timeline_partition_are_no_echo() -> None:
     bench.fold.facts(b.facts(5, b.fact(0)), 0)
     from_another = b.r.Facts(Position("tocsin.timeline/1", 5), (b.fact(90),))
     assert bench.fold.facts(from_another, 0)[0].count == 2
+
+
+def test_one_session_id_under_two_roots_is_two_sessions() -> None:
+    """Partitions go by root: one key in two partitions would be remembered in both and true in neither."""
+    bench = Bench(Counting())
+    bench.event(call(0, 5, ctx=b.ctx("child", root_session_id="root-1")))
+    bench.event(call(90, 6, ctx=b.ctx("child", root_session_id="root-2")))
+    assert len(bench.kept) == 2

@@ -83,6 +83,7 @@ class RepeatedToolError:
             expected=f"fewer than {self.thresholds.errors_min}",
             evidence=tuple(other.evidence for other in errors if other.evidence),
             releases=(data.ctx.agent.version,) if data.ctx.agent.version else (),
+            dependency=data.tool.server,  # what other agents may be suffering from as well
         )
 
 
