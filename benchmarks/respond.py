@@ -56,7 +56,9 @@ def finding(n: int) -> Finding:
 
 async def measured(settings: Settings) -> tuple[float, float]:
     owners = tuple(
-        Owner(name=name, channel=number("C", name), agents=[f"agent-{n}" for n in range(place, INCIDENTS, len(CHANNELS))])
+        Owner(
+            name=name, channel=number("C", name), agents=[f"agent-{n}" for n in range(place, INCIDENTS, len(CHANNELS))]
+        )
         for place, name in enumerate(CHANNELS)
     )
     policy = replace(load(), owners=owners)

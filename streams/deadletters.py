@@ -162,7 +162,9 @@ async def _at(consumer: AIOKafkaConsumer, position: str) -> Found:
     tp, at = tps[int(number)], int(offset)
     begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
     if not begin <= at < end:
-        raise NoSuchLetter(f"there is no dead letter at {number}/{at}; there are {number}/{begin} to {number}/{end - 1}")
+        raise NoSuchLetter(
+            f"there is no dead letter at {number}/{at}; there are {number}/{begin} to {number}/{end - 1}"
+        )
     letters = await _between(consumer, tp, at, at + 1)
     if not letters:
         raise NoSuchLetter(f"there is no dead letter at {number}/{at}")

@@ -24,9 +24,7 @@ def _always() -> bool:
 class Lock:
     """An advisory lock by name on its own direct connection: whoever waits stands by, a dead holder lets go."""
 
-    def __init__(
-        self, uri: str, name: str, *, poll_s: float = 0.5, wanted: Callable[[], bool] = _always
-    ) -> None:
+    def __init__(self, uri: str, name: str, *, poll_s: float = 0.5, wanted: Callable[[], bool] = _always) -> None:
         self.name = name
         self._uri, self._poll_s, self._wanted = uri, poll_s, wanted
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
@@ -48,7 +46,9 @@ class Lock:
             await asyncio.sleep(self._poll_s)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         await self._drop()
 
     async def _taken(self) -> bool:
@@ -87,7 +87,9 @@ class Hint:
         self._task = asyncio.create_task(self._listen(), name=f"hint {self._channel}")
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

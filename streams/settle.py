@@ -215,7 +215,9 @@ class Publisher:
                 await hint.wait(1.0)
 
     async def _send(self, conn: Connection, producer: AIOKafkaProducer) -> int:
-        cursor = await conn.execute("SELECT id, topic, key, value, headers FROM publish ORDER BY id LIMIT %s", [PUBLISH_MAX])
+        cursor = await conn.execute(
+            "SELECT id, topic, key, value, headers FROM publish ORDER BY id LIMIT %s", [PUBLISH_MAX]
+        )
         rows = await cursor.fetchall()
         acks = []
         for number, topic, key, value, packed in rows:
@@ -224,7 +226,8 @@ class Publisher:
                 acks.append(await producer.send(topic, value, key=key.encode(), headers=headers))
             except MessageSizeTooLargeError:
                 # It would hold up everything after it for ever, and the database still has what it says.
-                log.error("publisher: row %s for %s has %s bytes, more than Kafka takes", number, topic, len(value or b""))  # noqa: TRY400
+                size = len(value or b"")
+                log.error("publisher: row %s for %s has %s bytes, too many", number, topic, size)  # noqa: TRY400
                 self._refused(topic)
         await asyncio.gather(*acks)
         if rows:

@@ -15,7 +15,9 @@ from streams.sandbox.postgres import EmbeddedPostgres
 
 # Clients of the loopback servers would go through a proxy; only the first fetch of Kafka's jars may need it.
 PROXIES = {
-    name: os.environ.pop(name) for name in list(os.environ) if name.lower() in {"http_proxy", "https_proxy", "all_proxy"}
+    name: os.environ.pop(name)
+    for name in list(os.environ)
+    if name.lower() in {"http_proxy", "https_proxy", "all_proxy"}
 }
 
 

@@ -55,7 +55,9 @@ class Folding:
             writes.setdefault(partition, []).append((f"{CLOCK}{partition}", value))
         self._clock_writes = {}
         self.counts.echoes = self.fold.echoes
-        return Folded(said, {partition: self._forgetting(partition, items, last) for partition, items in writes.items()})
+        return Folded(
+            said, {partition: self._forgetting(partition, items, last) for partition, items in writes.items()}
+        )
 
     def _forgetting(self, partition: int, items: Items, last: Mapping[int, int]) -> Items:
         """What is forgotten comes last, after how far the log has been read.

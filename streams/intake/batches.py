@@ -135,7 +135,9 @@ class Batcher:
     def done(self) -> Taken:
         sources = tuple(self._sources)
         batches = [
-            Batch(n, *pack_origins(lines[part], Origins(sources, tuple(self._of[n][part]), tuple(self._offsets[n][part]))))
+            Batch(
+                n, *pack_origins(lines[part], Origins(sources, tuple(self._of[n][part]), tuple(self._offsets[n][part])))
+            )
             for n, lines in enumerate(self._lines)
             for part in _parts(lines)
         ]

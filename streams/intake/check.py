@@ -52,7 +52,9 @@ def _checked(number: int, line: bytes, reader: Reader, redactor: Redactor, now: 
     event = reader.read(line, now)
     if isinstance(event, Rejection):
         hint = "" if event.reason is Reason.source_not_allowed else corrected(line, now - timedelta(minutes=1))
-        return Checked(number, ok=False, reason=event.reason.value, errors=event.errors, agent=event.agent, example=hint)
+        return Checked(
+            number, ok=False, reason=event.reason.value, errors=event.errors, agent=event.agent, example=hint
+        )
     found: list[str] = []
     event = redactor.event(event, found)
     ctx = event.data.ctx

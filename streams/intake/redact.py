@@ -17,35 +17,37 @@ LETTER_BYTES_CUT = 64 * 1024
 _SEAM = 8 * 1024  # scanned beyond the cut, so that a secret across it is still recognised
 
 # People, models and tools write these, so they may hold anything. A house test asks for a decision on new fields.
-PROSE: frozenset[str] = frozenset((
-    "Error.type",
-    "Error.template",
-    "Rejected.option",
-    "Rejected.reason",
-    "Task.title",
-    "SessionStartedData.trigger",
-    "SessionStartedData.links",
-    "LlmCalledData.retry_reason",
-    "ToolCalledData.retry_reason",
-    "Resource.uri",
-    "Effect.kind",
-    "Effect.target",
-    "Effect.ref",
-    "DecisionMadeData.chosen",
-    "DecisionMadeData.inputs_ref",
-    "PermissionCheckedData.action",
-    "PermissionCheckedData.reason",
-    "PermissionCheckedData.resource",
-    "PermissionCheckedData.evidence_ref",
-    "EvalScoredData.label",
-    "EvalScoredData.explanation",
-    "CheckpointRecordedData.reason",
-    "CheckpointRecordedData.uri",
-    "CheckpointRecordedData.scope",
-    "CheckpointRecordedData.unrecoverable",
-    "Diff.ref",
-    "SessionEndedData.stop_reason",
-))
+PROSE: frozenset[str] = frozenset(
+    (
+        "Error.type",
+        "Error.template",
+        "Rejected.option",
+        "Rejected.reason",
+        "Task.title",
+        "SessionStartedData.trigger",
+        "SessionStartedData.links",
+        "LlmCalledData.retry_reason",
+        "ToolCalledData.retry_reason",
+        "Resource.uri",
+        "Effect.kind",
+        "Effect.target",
+        "Effect.ref",
+        "DecisionMadeData.chosen",
+        "DecisionMadeData.inputs_ref",
+        "PermissionCheckedData.action",
+        "PermissionCheckedData.reason",
+        "PermissionCheckedData.resource",
+        "PermissionCheckedData.evidence_ref",
+        "EvalScoredData.label",
+        "EvalScoredData.explanation",
+        "CheckpointRecordedData.reason",
+        "CheckpointRecordedData.uri",
+        "CheckpointRecordedData.scope",
+        "CheckpointRecordedData.unrecoverable",
+        "Diff.ref",
+        "SessionEndedData.stop_reason",
+    )
+)
 
 
 class Plan:

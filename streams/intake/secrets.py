@@ -70,7 +70,11 @@ KINDS = (
     Kind(
         "assigned",
         ("passw", "passphrase", "pwd", "secret", "key", "token", "credential"),
-        _ASSIGNED + _QUOTES + r"\s{0,4}+[:=]{1,2}+>?\s{0,4}+" + _QUOTES + _READABLE
+        _ASSIGNED
+        + _QUOTES
+        + r"\s{0,4}+[:=]{1,2}+>?\s{0,4}+"
+        + _QUOTES
+        + _READABLE
         + r"(?P<value>[^\s\"'\\,;&<>(){}\[\]]{4,4096}+)",
         folded=True,
     ),
@@ -78,9 +82,7 @@ KINDS = (
 )
 
 _TEXT = [(kind, re.compile(kind.pattern, re.ASCII)) for kind in KINDS]
-_BYTES = [
-    (kind, tuple(hint.encode() for hint in kind.hints), re.compile(kind.pattern.encode())) for kind in KINDS
-]
+_BYTES = [(kind, tuple(hint.encode() for hint in kind.hints), re.compile(kind.pattern.encode())) for kind in KINDS]
 # One cheap look decides for ordinary text: it starts with a plain set of characters, which the engine skips to.
 # Whatever the patterns find holds one of these; a property test says so.
 _maybe = re.compile(

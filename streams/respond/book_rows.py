@@ -36,7 +36,8 @@ async def fresh(conn: Connection, findings: Sequence[str]) -> set[str]:
     if not findings:
         return set()
     cursor = await conn.execute(
-        "INSERT INTO seen (finding) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING RETURNING finding", [list(findings)]
+        "INSERT INTO seen (finding) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING RETURNING finding",
+        [list(findings)],
     )
     return {finding for (finding,) in await cursor.fetchall()}
 

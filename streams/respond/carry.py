@@ -184,7 +184,9 @@ class Carrier:
         async with pool.connection() as conn:
             kept = await owed.answered(conn, row, answer, audits[0] if audits else None)
             if not kept and isinstance(answer, Done):
-                log.warning("%s: %s was answered after it had been given up; looking for doubles", row.id, answer.reference)
+                log.warning(
+                    "%s: %s was answered after it had been given up; looking for doubles", row.id, answer.reference
+                )
                 await owed.doubled(conn, row)
         self._reached("answered")
 

@@ -12,13 +12,19 @@ _LABELS = ("receiver", "kind", "answer")
 class Meters:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._answers = Counter("tocsin_answers", "Answers of receivers to calls", _LABELS, registry=registry)
-        self._asked = Counter("tocsin_asked", "Unanswered calls asked about, by what was found", _LABELS, registry=registry)
+        self._asked = Counter(
+            "tocsin_asked", "Unanswered calls asked about, by what was found", _LABELS, registry=registry
+        )
         self._retired = Counter("tocsin_tickets_retired", "Doubled tickets closed", ("receiver",), registry=registry)
         self._owed = Gauge("tocsin_obligations", "Obligations by state", ("receiver", "state"), registry=registry)
-        self._age = Gauge("tocsin_obligations_age_seconds", "Of the oldest one", ("receiver", "state"), registry=registry)
+        self._age = Gauge(
+            "tocsin_obligations_age_seconds", "Of the oldest one", ("receiver", "state"), registry=registry
+        )
         self._settled = Counter("tocsin_settled", "Inputs of the incident book", ("input",), registry=registry)
         self._letters = Counter("tocsin_book_deadletters", "Inputs it could not use", ("reason",), registry=registry)
-        self._unconfigured = Gauge("tocsin_receiver_missing", "1: it has no address or token", ("receiver",), registry=registry)
+        self._unconfigured = Gauge(
+            "tocsin_receiver_missing", "1: it has no address or token", ("receiver",), registry=registry
+        )
 
     def answered(self, receiver: str, kind: str, answer: Answer) -> None:
         self._answers.labels(receiver, kind, answer.__struct_config__.tag).inc()

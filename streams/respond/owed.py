@@ -167,9 +167,9 @@ async def answered(conn: Connection, row: Row, answer: Answer, audit_s: float | 
     async with conn.transaction():
         await _ended(conn, row, _word(answer), given.get("why"))
         cursor = await conn.execute(
-            SQL("UPDATE obligations SET {} WHERE id = %(id)s AND state = 'attempting' AND attempt = %(attempt)s").format(
-                SQL(change)
-            ),
+            SQL(
+                "UPDATE obligations SET {} WHERE id = %(id)s AND state = 'attempting' AND attempt = %(attempt)s"
+            ).format(SQL(change)),
             {**given, "id": row.id, "attempt": row.attempt},
         )
         if cursor.rowcount == 0:

@@ -69,7 +69,14 @@ class Settling:
     """Run by the holder of the lock `book`; whoever finds the positions moved ends with NotTheWriter."""
 
     def __init__(
-        self, uri: str, bootstrap: str, names: Names, book: Book, meters: Meters, *, reached: Callable[[str], None] = nothing
+        self,
+        uri: str,
+        bootstrap: str,
+        names: Names,
+        book: Book,
+        meters: Meters,
+        *,
+        reached: Callable[[str], None] = nothing,
     ) -> None:
         self._uri, self._bootstrap, self._names, self._book = uri, bootstrap, names, book
         self._meters, self._reached = meters, reached

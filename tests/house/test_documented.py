@@ -41,6 +41,8 @@ def test_every_metric_is_documented() -> None:
     """Metrics are found where they are made: a name in quotes beside what it says."""
     made = set()
     for path in (ROOT / "streams").rglob("*.py"):
-        made |= set(re.findall(r"\b(?:Counter|Gauge|Histogram)\(\s*\"(tocsin_[a-z_]+)\"", path.read_text(encoding="utf-8")))
+        made |= set(
+            re.findall(r"\b(?:Counter|Gauge|Histogram)\(\s*\"(tocsin_[a-z_]+)\"", path.read_text(encoding="utf-8"))
+        )
     missing = sorted(name for name in made if f"`{name}" not in REFERENCE)
     assert not missing

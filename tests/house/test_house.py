@@ -66,7 +66,17 @@ CONNECT = (
     "policy.py",
 )
 NOT_IN_DECIDE = {"asyncio", "threading", "os", "time", "random", "logging", "socket", "subprocess", "uuid", "secrets"}
-LIBRARIES = {"aiokafka", "psycopg", "faust", "jira", "slack_sdk", "litestar", "aiohttp", "requests", "prometheus_client"}
+LIBRARIES = {
+    "aiokafka",
+    "psycopg",
+    "faust",
+    "jira",
+    "slack_sdk",
+    "litestar",
+    "aiohttp",
+    "requests",
+    "prometheus_client",
+}
 CLOCK_CALLS = {"now", "utcnow", "today"}
 
 
@@ -116,7 +126,9 @@ def test_what_decides_touches_neither_the_world_nor_the_clock(path: Path) -> Non
 @pytest.mark.parametrize("path", do, ids=named)
 def test_what_does_neither_decides_nor_knows_the_policy(path: Path) -> None:
     deciders = {f"streams.{named(other)[:-3].replace('/', '.')}" for other in decide if "records" not in named(other)}
-    allowed = {f"streams.{name}" for name in ("step", "intake.reasons", "intake.examples", "respond.messages", "detect.ports")}
+    allowed = {
+        f"streams.{name}" for name in ("step", "intake.reasons", "intake.examples", "respond.messages", "detect.ports")
+    }
     assert not imports(path) & ({"streams.policy"} | deciders - allowed - {"streams.detect.shelf"})
 
 
@@ -192,6 +204,8 @@ def test_tests_have_no_mocks_and_no_sleeps_to_synchronise() -> None:
 
 
 def test_the_repository_names_no_machine_and_no_registry() -> None:
-    strange = re.compile(r"/work/|/root/|repo\.maven|pypi\.org|files\.pythonhosted|repo1\.maven|registry\.npmjs|deb\.debian")
+    strange = re.compile(
+        r"/work/|/root/|repo\.maven|pypi\.org|files\.pythonhosted|repo1\.maven|registry\.npmjs|deb\.debian"
+    )
     for path in [*FILES, ROOT / "requirements.lock", ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "Makefile"]:
         assert not strange.search(path.read_text(encoding="utf-8")), path

@@ -96,7 +96,9 @@ JUNK: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from([1.0, 0.5, -0.0, 1e300, 1.5e300]),
     st.text(max_size=5),
     st.sampled_from(["x" * 257, "x" * 1025, "x" * 16_385, "", "ok", "error", "2026-01-05T09:00:00Z", "1.0"]),
-    st.sampled_from(["2026-01-05 09:00:00Z", "2026-13-05T09:00:00Z", "2026-01-05T09:00:00", "1.5", "NaN", "1e5", "USD"]),
+    st.sampled_from(
+        ["2026-01-05 09:00:00Z", "2026-13-05T09:00:00Z", "2026-01-05T09:00:00", "1.5", "NaN", "1e5", "USD"]
+    ),
     st.sampled_from(["0.1", "1e400", "-1", " 1", "1_0", "1e99"]),
     st.lists(st.integers(0, 3), max_size=2),
     st.just({}),

@@ -189,14 +189,18 @@ def test_sources_that_may_not_speak_are_refused_in_the_loop_too() -> None:
 VALUES = st.one_of(
     st.none(),
     st.binary(max_size=40),
-    st.sampled_from([raw(), raw("agent.llm.called.v1"), raw(time="yesterday"), raw(subject="x" * 200_000), b"[" * 5000]),
+    st.sampled_from(
+        [raw(), raw("agent.llm.called.v1"), raw(time="yesterday"), raw(subject="x" * 200_000), b"[" * 5000]
+    ),
     st.builds(in_session, st.text(min_size=1, max_size=5)),
 )
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(VALUES, max_size=30))
-def test_every_message_is_in_the_timeline_once_and_every_refused_one_is_a_dead_letter(values: list[bytes | None]) -> None:
+def test_every_message_is_in_the_timeline_once_and_every_refused_one_is_a_dead_letter(
+    values: list[bytes | None],
+) -> None:
     result = taken(*(Message(n, value) for n, value in enumerate(values)))
     found = [each for _, each in events(result)]
     assert sorted(each.position.offset for each in found if each.position) == list(range(len(values)))

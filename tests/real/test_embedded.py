@@ -154,7 +154,10 @@ def test_more_than_a_hundred_clients_can_connect(database: str):
 
 
 def test_a_data_directory_with_a_very_long_path_works(datadir: Path):
-    with EmbeddedPostgres(datadir / ("deep" * 20) / ("er" * 20)) as server, psycopg.connect(server.address) as connection:
+    with (
+        EmbeddedPostgres(datadir / ("deep" * 20) / ("er" * 20)) as server,
+        psycopg.connect(server.address) as connection,
+    ):
         assert connection.execute("SELECT 1").fetchone() == (1,)
         socket_folder = Path(connection.info.host)
     assert not socket_folder.exists()
@@ -168,7 +171,9 @@ def test_the_database_of_a_test_is_empty(database: str):
 def test_a_port_in_use_is_said_in_one_sentence(datadir: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(EmbeddedError, match=rf"^Port {port} of 127.0.0.1 is in use: stop what listens there, or .*\.$"):
+        with pytest.raises(
+            EmbeddedError, match=rf"^Port {port} of 127.0.0.1 is in use: stop what listens there, or .*\.$"
+        ):
             EmbeddedKafka(datadir, port).start()
 
 
@@ -182,7 +187,9 @@ def test_a_remembered_port_that_is_taken_now_gives_way_to_a_free_one(datadir: Pa
 
 
 def test_a_second_kafka_on_the_same_data_is_told_who_has_it(broker: EmbeddedKafka):
-    with pytest.raises(EmbeddedError, match=rf"^Another Tocsin \(process {os.getpid()}\) is using .*: stop it, or .*\.$"):
+    with pytest.raises(
+        EmbeddedError, match=rf"^Another Tocsin \(process {os.getpid()}\) is using .*: stop it, or .*\.$"
+    ):
         EmbeddedKafka(broker.datadir).start()
     assert broker.alive
 
@@ -190,7 +197,9 @@ def test_a_second_kafka_on_the_same_data_is_told_who_has_it(broker: EmbeddedKafk
 def test_a_second_postgresql_on_the_same_data_is_told_who_has_it(datadir: Path):
     owner, (pid,) = run_owner(datadir, "postgres")
     try:
-        with pytest.raises(EmbeddedError, match=rf"^Another Tocsin \(process {owner.pid}\) is using .*: stop it, or .*\.$"):
+        with pytest.raises(
+            EmbeddedError, match=rf"^Another Tocsin \(process {owner.pid}\) is using .*: stop it, or .*\.$"
+        ):
             EmbeddedPostgres(datadir).start()
         assert is_running(pid)
     finally:
@@ -199,7 +208,9 @@ def test_a_second_postgresql_on_the_same_data_is_told_who_has_it(datadir: Path):
 
 def test_without_a_network_the_first_start_says_what_to_do(datadir: Path, tmp_path: Path):
     kafka = EmbeddedKafka(datadir, cache=tmp_path / "empty", repository="http://127.0.0.1:1/maven2")
-    with pytest.raises(EmbeddedError, match=r"^Apache Kafka cannot be fetched from http://127.0.0.1:1/maven2 .*TOCSIN_KAFKA"):
+    with pytest.raises(
+        EmbeddedError, match=r"^Apache Kafka cannot be fetched from http://127.0.0.1:1/maven2 .*TOCSIN_KAFKA"
+    ):
         kafka.start()
 
 
@@ -208,7 +219,9 @@ def test_a_kafka_that_dies_while_starting_leaves_its_last_words(datadir: Path):
     storage.mkdir(parents=True)
     (storage / "meta.properties").write_text("version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\nnode.id=7\n")
     kafka = EmbeddedKafka(datadir)
-    with pytest.raises(EmbeddedError, match=r"^Apache Kafka ended while starting, .*node id.*kafka\.out\)\.$") as caught:
+    with pytest.raises(
+        EmbeddedError, match=r"^Apache Kafka ended while starting, .*node id.*kafka\.out\)\.$"
+    ) as caught:
         kafka.start()
     assert "\n" not in str(caught.value)
     assert not kafka.alive

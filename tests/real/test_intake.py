@@ -101,7 +101,9 @@ async def test_a_tick_tells_every_timeline_partition_how_far_each_source_is_read
 
     def all_read(found: Timeline) -> bool:
         last = [next((r for r in reversed(p) if isinstance(r, Watermarks)), None) for p in found.records.values()]
-        return len(last) == 4 and all(w and len(w.sources) == 4 and all(m.at_end for m in w.sources.values()) for w in last)
+        return len(last) == 4 and all(
+            w and len(w.sources) == 4 and all(m.at_end for m in w.sources.values()) for w in last
+        )
 
     with Worker(kafka, generation, tmp_path) as worker:
         found = await timeline(kafka, generation, all_read, worker.log.read_text)
@@ -205,7 +207,9 @@ async def test_a_position_beyond_the_end_stops_intake_with_an_explanation(
     async with producing(kafka) as producer:
         await produce(producer, values("beyond", 8))
     tp = TopicPartition(topics.EVENTS.name, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=f"tocsin.intake.g{generation}", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, group_id=f"tocsin.intake.g{generation}", enable_auto_commit=False
+    )
     await consumer.start()
     consumer.assign([tp])
     await consumer.commit({tp: 10**9})
@@ -220,7 +224,9 @@ async def test_a_position_beyond_the_end_stops_intake_with_an_explanation(
 
 async def test_two_copies_under_one_name_are_told_so(kafka: str, generation: int, tmp_path: Path) -> None:
     with Worker(kafka, generation, tmp_path) as first, Worker(kafka, generation, tmp_path) as second:
-        await until(lambda: None not in {first.process.poll(), second.process.poll()} or "TOCSIN_REPLICA" in said(first))
+        await until(
+            lambda: None not in {first.process.poll(), second.process.poll()} or "TOCSIN_REPLICA" in said(first)
+        )
         assert "is there another copy running as intake-0?" in said(first)
 
 

@@ -26,7 +26,10 @@ async def test_its_session_arrives_with_three_identical_tool_errors(kafka: str, 
     session = said.decode().strip()
     with Worker(kafka, generation, tmp_path) as worker:
         found = await timeline(
-            kafka, generation, lambda t: sum(e.data.ctx.session_id == session for e in t.events) == 5, worker.log.read_text
+            kafka,
+            generation,
+            lambda t: sum(e.data.ctx.session_id == session for e in t.events) == 5,
+            worker.log.read_text,
         )
     mine = [each for each in found.events if each.data.ctx.session_id == session]
     assert [type(each).__name__ for each in mine] == ["SessionStarted", *["ToolCalled"] * 3, "SessionEnded"]

@@ -83,7 +83,9 @@ async def over(uri: str, incidents: int) -> bool:
 
 
 @pytest.mark.slow
-async def test_killed_at_every_step_it_opens_one_ticket_and_one_page_each(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_killed_at_every_step_it_opens_one_ticket_and_one_page_each(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     jira, slack = SandboxJira(token=CANARY, index_lag=0.5), SandboxSlack(token=SLACK_CANARY)
     environ["TOCSIN_JIRA_URL"] = await jira.start()
     environ["TOCSIN_SLACK_URL"] = f"{await slack.start()}/api/"

@@ -51,7 +51,13 @@ async def topics(kafka: str) -> Names:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(names.findings, PARTITIONS, 1), NewTopic(names.incidents, 1, 1), NewTopic(names.deadletters, 1, 1)])
+        await admin.create_topics(
+            [
+                NewTopic(names.findings, PARTITIONS, 1),
+                NewTopic(names.incidents, 1, 1),
+                NewTopic(names.deadletters, 1, 1),
+            ]
+        )
     finally:
         await admin.close()
     return names
@@ -111,13 +117,18 @@ async def read_all(uri: str, names: Names, count: int) -> bool:
 
 async def written(uri: str) -> dict[str, Any]:
     """What the book wrote, without the wall clock in it: equal for equal histories."""
-    incidents = await rows(uri, "SELECT id, stage, severity, owner, agent, count, body->'findings', body->'told' FROM incidents ORDER BY id")
+    incidents = await rows(
+        uri,
+        "SELECT id, stage, severity, owner, agent, count, body->'findings', body->'told' FROM incidents ORDER BY id",
+    )
     return {
         "incidents": incidents,
         "obligations": await rows(uri, "SELECT id, destination, after FROM obligations ORDER BY id"),
         "memories": await rows(uri, "SELECT decider, key, version FROM memories ORDER BY 1, 2"),
         "seen": await rows(uri, "SELECT finding FROM seen ORDER BY 1"),
-        "said": await rows(uri, "SELECT key, count(*) FROM publish WHERE topic LIKE 'incidents-%%' GROUP BY key ORDER BY 1"),
+        "said": await rows(
+            uri, "SELECT key, count(*) FROM publish WHERE topic LIKE 'incidents-%%' GROUP BY key ORDER BY 1"
+        ),
         "positions": await rows(uri, "SELECT part, next FROM positions WHERE part <> 'turn' ORDER BY 1"),
     }
 

@@ -65,7 +65,9 @@ def evidence(incident: str = "i1") -> Obligation:
 
 
 def comment(incident: str = "i1", *lines: str) -> Obligation:
-    doc = CommentDoc(incident=incident, deployment="test", ticket=f"{incident}:ticket:1", lines=lines or ("Understood.",))
+    doc = CommentDoc(
+        incident=incident, deployment="test", ticket=f"{incident}:ticket:1", lines=lines or ("Understood.",)
+    )
     return _owed((incident, "comment", 1), "jira:OPS", doc, (f"{incident}:ticket:1",))
 
 
@@ -78,9 +80,7 @@ def duplicate(incident: str, parent: str) -> Obligation:
     return _owed((incident, "transition", 1), "jira:OPS", doc, tickets)
 
 
-def _owed(
-    name: tuple[str, Any, int], destination: str, doc: Doc, after: tuple[str, ...] = ()
-) -> Obligation:
+def _owed(name: tuple[str, Any, int], destination: str, doc: Doc, after: tuple[str, ...] = ()) -> Obligation:
     return Obligation(":".join(map(str, name)), *name, destination, body(doc), after)
 
 
@@ -137,7 +137,9 @@ async def carrying(
                 await receiver.close()
 
 
-async def killed(uri: str, receiver: Receiver, reached: Callable[[str], None], done: Callable[[], Awaitable[bool]]) -> bool:
+async def killed(
+    uri: str, receiver: Receiver, reached: Callable[[str], None], done: Callable[[], Awaitable[bool]]
+) -> bool:
     """Runs one carrier until it is killed at the point or `done`, which is what it would be without the kill."""
     carrier = Carrier(uri, receiver, PACE, Meters(CollectorRegistry()), reached=reached)
     task = asyncio.create_task(carrier.run())

@@ -134,7 +134,9 @@ async def test_a_page_does_not_wait_for_jira_and_is_edited_when_the_ticket_exist
     book: str, jira: JiraRunning, slack: SlackRunning
 ) -> None:
     (tracker, jira_url), (server, slack_url) = jira, slack
-    tracker.faults.add(Fault(path="/rest/api/*/issue", method="POST", kind="status", code=429, when="before", times=None))
+    tracker.faults.add(
+        Fault(path="/rest/api/*/issue", method="POST", kind="status", code=429, when="before", times=None)
+    )
     await promise(book, page(), ticket(), page(ordinal=2, after=("i1:page:1", "i1:ticket:1")))
     async with carrying(book, jira_receiver(jira_url), slack_receiver(slack_url)):
         await until(lambda: paged(server, "Ticket: being opened"))
@@ -217,7 +219,9 @@ async def test_what_hangs_together_is_done_in_order_and_duplicates_are_closed(bo
 async def test_a_channel_that_asks_to_wait_holds_back_nobody_else(book: str, slack: SlackRunning) -> None:
     server, url = slack
     other = page("i2")
-    other = type(other)(**{**{name: getattr(other, name) for name in other.__struct_fields__}, "destination": "slack:general"})
+    other = type(other)(
+        **{**{name: getattr(other, name) for name in other.__struct_fields__}, "destination": "slack:general"}
+    )
     server.faults.add(
         Fault(path="chat.postMessage", kind="status", code=429, when="before", headers={"Retry-After": "3600"})
     )

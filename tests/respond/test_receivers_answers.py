@@ -39,7 +39,9 @@ FAULTS: list[tuple[dict[str, Any], type]] = [
     ({"kind": "status", "code": 429, "when": "before"}, NotDone),
     ({"kind": "status", "code": 429, "when": "before", "headers": {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}}, NotDone),
 ]  # fmt: skip
-NAMES = [f"{fault['kind']}-{fault.get('code', '')}-{fault.get('when', 'after')}-{n}" for n, (fault, _) in enumerate(FAULTS)]
+NAMES = [
+    f"{fault['kind']}-{fault.get('code', '')}-{fault.get('when', 'after')}-{n}" for n, (fault, _) in enumerate(FAULTS)
+]
 
 
 @pytest.mark.parametrize(("fault", "arm"), FAULTS, ids=NAMES)
@@ -98,7 +100,10 @@ async def test_slack_says_no_in_words(slack: SlackRunning, word: str, arm: type)
 
 
 async def test_what_was_never_sent_is_not_done() -> None:
-    for receiver, obligation in ((jira_receiver("http://127.0.0.1:9"), ticket()), (slack_receiver("http://127.0.0.1:9"), page())):
+    for receiver, obligation in (
+        (jira_receiver("http://127.0.0.1:9"), ticket()),
+        (slack_receiver("http://127.0.0.1:9"), page()),
+    ):
         answer = await receiver.carry(obligation, {}, "n1")
         assert isinstance(answer, NotDone), answer
         await receiver.close()
@@ -108,7 +113,9 @@ async def test_how_long_to_wait_is_heeded_as_a_number_and_as_a_date(jira: JiraRu
     server, url = jira
     receiver = jira_receiver(url)
     for given, least in (("7", 7.0), ("Wed, 21 Oct 2099 07:28:00 GMT", 10_000.0)):
-        server.faults.add(Fault(path="/rest/api/*/issue", kind="status", code=429, when="before", headers={"Retry-After": given}))
+        server.faults.add(
+            Fault(path="/rest/api/*/issue", kind="status", code=429, when="before", headers={"Retry-After": given})
+        )
         answer = await receiver.carry(ticket(), {}, "n1")
         assert isinstance(answer, NotDone) and answer.after_s is not None and answer.after_s >= least
     await receiver.close()
@@ -137,7 +144,9 @@ async def test_a_token_that_jira_echoes_is_not_repeated(jira: JiraRunning) -> No
 
 
 @pytest.mark.parametrize("cloud", [True, False], ids=["cloud", "data-center"])
-async def test_a_created_ticket_bears_label_property_and_unconfirmed_until_confirmed(jira: JiraRunning, cloud: bool) -> None:
+async def test_a_created_ticket_bears_label_property_and_unconfirmed_until_confirmed(
+    jira: JiraRunning, cloud: bool
+) -> None:
     server, url = jira
     receiver = jira_receiver(url, cloud=cloud)
     done = await receiver.carry(ticket(), {}, "n1")
@@ -219,7 +228,12 @@ async def test_a_page_that_is_too_long_is_cut_and_not_refused(slack: SlackRunnin
     server, url = slack
     receiver = slack_receiver(url)
     long = "x" * 5000
-    given = {"headline": long, "lines": tuple((f"l{n}", long) for n in range(12)), "evidence": (long, long), "steps": (long,) * 3}
+    given = {
+        "headline": long,
+        "lines": tuple((f"l{n}", long) for n in range(12)),
+        "evidence": (long, long),
+        "steps": (long,) * 3,
+    }
     assert isinstance(await receiver.carry(page(**given), {}, "n1"), Done)
     (message,) = pages(server)
     assert len(str(message.blocks)) < 13_000
@@ -236,9 +250,12 @@ async def test_hostile_text_stays_text_in_a_ticket(jira: JiraRunning) -> None:
     assert found is not None and "\n" not in found.summary
     kinds = {node["type"] for node in nodes(found.description)}
     assert not kinds & {"mention", "inlineCard", "emoji"}
-    assert [mark["attrs"]["href"] for node in nodes(found.description) for mark in node.get("marks", []) if mark["type"] == "link"] == [
-        "https://ok.example/"
-    ]
+    assert [
+        mark["attrs"]["href"]
+        for node in nodes(found.description)
+        for mark in node.get("marks", [])
+        if mark["type"] == "link"
+    ] == ["https://ok.example/"]
     await receiver.close()
 
 

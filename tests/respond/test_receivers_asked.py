@@ -142,7 +142,9 @@ async def test_a_doubled_ticket_is_closed_as_a_duplicate_of_the_recorded_one(jir
     assert await receiver.audit(ticket(), Done(second)) == Done(first)
     assert tickets(server) == [second]
     retired = server.book.find(first)
-    assert retired is not None and retired.resolution == "10002" and len(retired.links) == 1 and len(retired.comments) == 1
+    assert (
+        retired is not None and retired.resolution == "10002" and len(retired.links) == 1 and len(retired.comments) == 1
+    )
     await receiver.close()
 
 
@@ -228,7 +230,9 @@ async def test_a_channel_that_cannot_be_read_now_is_blind(slack: SlackRunning, c
 async def test_a_channel_that_may_never_be_read_keeps_nobody_from_being_paged(slack: SlackRunning) -> None:
     server, url = slack
     body = '{"ok": false, "error": "missing_scope"}'
-    server.faults.add(Fault(path="conversations.history", kind="status", code=200, body=body, when="before", times=None))
+    server.faults.add(
+        Fault(path="conversations.history", kind="status", code=200, body=body, when="before", times=None)
+    )
     receiver = slack_receiver(url)
     assert isinstance(await receiver.find(page("i1"), {}, doubt()), Absent)
     await receiver.close()

@@ -150,7 +150,7 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(bo
     await found(kafka, names, [b"{not json", b'{"record": "finding"}', too_many, hostile, *findings(5)])
     publisher = Publisher(book, kafka)
     async with running(settling(book, kafka, names)), running(publisher):
-        await rows(book, "INSERT INTO inbox (record) VALUES ('{\"record\": \"nonsense\"}') RETURNING 1")
+        await rows(book, 'INSERT INTO inbox (record) VALUES (\'{"record": "nonsense"}\') RETURNING 1')
         await all_read(book, names, 9)
         await until(lambda: nothing_to_say(book), what="publishing")
     letters = [unpack(one.value, one.headers) for one in await said(kafka, names.deadletters)]
@@ -264,7 +264,9 @@ async def test_what_is_said_reaches_kafka_in_order_with_its_headers(book: str, k
     names = await topics(kafka)
     async with await connect(book) as conn:
         sayings = [Saying(names.incidents, f"k{n}", str(n).encode(), (("n", b"x"),)) for n in range(700)]
-        await publish_all(conn, [*sayings, Saying(names.incidents, "big", b"x" * 3_000_000), Saying(names.incidents, "gone", None)])
+        await publish_all(
+            conn, [*sayings, Saying(names.incidents, "big", b"x" * 3_000_000), Saying(names.incidents, "gone", None)]
+        )
     refused: list[str] = []
     async with running(Publisher(book, kafka, refused=refused.append)):
         await until(lambda: nothing_to_say(book))

@@ -27,7 +27,9 @@ class Tickets:
     async def read(self, key: str, fields: str = "labels", *, properties: str = "") -> Reply | Failure:
         params = {"fields": fields, **({"properties": properties} if properties else {})}
         answer = await self._wire.call(Call("GET", f"issue/{key}", params=params))
-        if isinstance(answer, Reply) and not (isinstance(answer.body, dict) and isinstance(answer.body.get("fields"), dict)):
+        if isinstance(answer, Reply) and not (
+            isinstance(answer.body, dict) and isinstance(answer.body.get("fields"), dict)
+        ):
             return Unknown("a ticket without fields")
         return answer
 

@@ -124,7 +124,9 @@ class Wire:
         status = int(error.status_code or 0)
         response = error.response
         if status == 429:
-            return NotDone("429: too many requests", after_s=retry_after(response.headers) if response is not None else None)
+            return NotDone(
+                "429: too many requests", after_s=retry_after(response.headers) if response is not None else None
+            )
         if status == 408 or status >= 500 or status == 0:
             return Unknown(f"{status}: nobody knows whether it happened")
         why = f"{status}: {self._clean('; '.join(_complaints(response)))}".rstrip(": ")

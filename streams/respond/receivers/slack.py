@@ -82,7 +82,11 @@ class Slack:
             "blocks": text.blocks(doc, references),
             "metadata": {
                 "event_type": EVENT,
-                "event_payload": {"incident": _opaque(doc.incident), "obligation": _opaque(obligation.id), "nonce": nonce},
+                "event_payload": {
+                    "incident": _opaque(doc.incident),
+                    "obligation": _opaque(obligation.id),
+                    "nonce": nonce,
+                },
             },
             "unfurl_links": False,
             "unfurl_media": False,
@@ -121,7 +125,9 @@ class Slack:
                 return Absent(f"nobody lets us look: {answer.why}")
             if not isinstance(answer, dict):
                 return Blind(f"the channel cannot be read: {answer.why}")
-            found += [str(one.get("ts")) for one in answer.get("messages") or () if _payload(one).get("obligation") == mark]
+            found += [
+                str(one.get("ts")) for one in answer.get("messages") or () if _payload(one).get("obligation") == mark
+            ]
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break
@@ -132,7 +138,12 @@ class Slack:
 
     async def _page(self, channel: str, oldest: str, thread: str | None, cursor: str) -> Body | Failure:
         def method(slack: AsyncWebClient) -> Any:
-            given: dict[str, Any] = {"oldest": oldest, "inclusive": True, "include_all_metadata": True, "limit": PAGE_SIZE}
+            given: dict[str, Any] = {
+                "oldest": oldest,
+                "inclusive": True,
+                "include_all_metadata": True,
+                "limit": PAGE_SIZE,
+            }
             if cursor:
                 given["cursor"] = cursor
             if thread is not None:

@@ -47,7 +47,11 @@ class Wire:
             return _refusal(error.response)
         except Redirected:
             return Refused("3xx: the address redirects; set TOCSIN_SLACK_URL to where it leads")
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError) as error:
+        except (
+            aiohttp.ConnectionTimeoutError,
+            aiohttp.ClientConnectorError,
+            aiohttp.ClientConnectorCertificateError,
+        ) as error:
             return NotDone(f"no connection: {type(error).__name__}")
         except Exception as error:  # a body the SDK cannot read is its AttributeError, and the post may be there
             return Unknown(f"the exchange broke off: {type(error).__name__}")
