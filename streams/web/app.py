@@ -141,6 +141,7 @@ async def _opened(pool: Pool, house: Gatehouse) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        house.stop()
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reading

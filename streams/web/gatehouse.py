@@ -67,7 +67,8 @@ class Gatehouse:
         self.read_at: datetime | None = None
         self.watermark: datetime | None = None
         self._kept: OrderedDict[tuple[str, GateQuestion], Kept] = OrderedDict()
-        self._writing = asyncio.Lock()
+        self._writing, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._stopping = False
         self._away = False  # the database, as far as the last call to it says
         self._asked = Counter("tocsin_gate_decisions", "Decisions answered", ("gate", "state"), registry=registry)
         age = Gauge("tocsin_gate_inputs_age_seconds", "Since the inputs of gates were last read", registry=registry)
@@ -76,9 +77,13 @@ class Gatehouse:
     def age_s(self) -> float | None:
         return None if self.read_at is None else (datetime.now(UTC) - self.read_at).total_seconds()
 
+    def stop(self) -> None:
+        """Besides being cancelled: a pool that hands out a connection in that very moment swallows it."""
+        self._stopping = True
+
     async def run(self) -> None:
-        """Until cancelled. A database that is away makes the inputs old, which is what gates then say."""
-        while True:
+        """Until stopped and cancelled. A database that is away makes the inputs old, which is what gates then say."""
+        while not self._stopping:
             try:
                 async with self._pool.connection() as conn:
                     await self._read_for_ever(conn)
@@ -88,19 +93,20 @@ class Gatehouse:
             await asyncio.sleep(READ_EACH_S)
 
     async def _read_for_ever(self, conn: Connection) -> None:
-        while True:
+        while not self._stopping:
             async with asyncio.timeout(READ_WITHIN_S):
                 await self.read(conn)
             await asyncio.sleep(READ_EACH_S)
 
     async def read(self, conn: Connection) -> None:
         """One look: everything anew when its version moved. The inputs are as old as the moment before it."""
-        read_at = datetime.now(UTC)
-        now = await stand(conn)
-        if self._known is None or now.version != self._version:
-            found = await snapshot(conn, {one for values in self.gates.values() for one in values.severities})
-            self._known, self._version = self._index(found), found.version
-        self.read_at, self.watermark, self._away = read_at, now.watermark, False
+        async with self._reading:
+            read_at = datetime.now(UTC)
+            now = await stand(conn)
+            if self._known is None or now.version != self._version:
+                found = await snapshot(conn, {one for values in self.gates.values() for one in values.severities})
+                self._known, self._version = self._index(found), found.version
+            self.read_at, self.watermark, self._away = read_at, now.watermark, False
 
     def decide(self, gate: str, question: GateQuestion) -> tuple[GateDecision, GateInputs]:
         """What the gate would say now; nothing is written down."""

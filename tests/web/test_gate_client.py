@@ -84,13 +84,13 @@ def test_a_decision_is_an_exit_code(state, strict, code):
         (200, {}, {}),
         (200, decision("allow", schema="gate.decision/v2"), {}),
         (200, decision("fine"), {}),
-        (200, decision("allow", state=["allow"]), {}),
+        (200, {**decision("allow"), "state": ["allow"]}, {}),
         (200, decision("block", allow=True), {}),
         (200, decision("allow", allow="yes"), {}),
         (200, decision("allow", agent="billing-bot"), {}),
         (200, decision("allow", gate="other"), {}),
         (200, decision("allow", environment="staging"), {}),
-        (200, decision("allow"), {"Content-Length": "100000"}),  # cut short
+        (200, json.dumps(decision("allow")).encode()[:-9], {"Content-Length": "100000"}),  # cut short
         (204, b"", {}),
         (302, b"", {"Location": "http://127.0.0.1:1/login"}),
         (401, {"detail": "who are you"}, {}),
