@@ -46,15 +46,17 @@ class Index:
         )
 
     def addresses(self) -> list[Address]:
-        """What is known, for the pages: where sessions ran, and releases that wait for their first one."""
-        ran = list(self._exposure)
-        waiting = [
-            (one.agent, one.release, "prod")
-            for releases in self._releases.values()
-            for one in releases
-            if (one.agent, one.release) not in self._ran
+        """What is known, each agent's newest release first: where sessions ran, and releases that wait for theirs."""
+        known = [
+            *(((one.agent, one.release, one.environment)) for one in self.snapshot.exposure),
+            *(
+                (one.agent, one.release, "prod")
+                for one in self.snapshot.releases
+                if (one.agent, one.release) not in self._ran
+            ),
         ]
-        return sorted([*ran, *waiting])
+        ages = {(one.agent, one.release): n for some in self._releases.values() for n, one in enumerate(reversed(some))}
+        return sorted(known, key=lambda one: (one[0], ages.get(one[:2], 0), one[1:]))
 
     def _canonical(self, agent: str, name: str) -> str:
         """A release's own name wins over aliases; of two with the same alias the newest wins."""
