@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
+import psycopg
 from psycopg.types.json import Jsonb
 
 from ..database import Connection
-from ..records import CaseScored, DeliveryEvent, Exposure, ReleaseDeployed, ReleaseRegistered
-from ..settle import Read, advance
+from ..records import CaseScored, DeadLetter, DeliveryEvent, Exposure, ReleaseDeployed, ReleaseRegistered
+from ..records.deadletters import pack
+from ..settle import Read, Saying, advance, publish_all
 
 READER = "learn"
 
@@ -62,11 +65,20 @@ _exposure = msgspec.json.Decoder(Exposure)
 _delivery: msgspec.json.Decoder[DeliveryEvent] = msgspec.json.Decoder(DeliveryEvent)
 
 
-class Counting:
-    """Applies batches of both topics. What cannot be decoded goes to `refuse`, before the position moves over it."""
+class Names(NamedTuple):
+    """What the topics are called in this generation."""
 
-    def __init__(self, exposure_topic: str, generation: int, refuse: Callable[[Read, str], Awaitable[None]]) -> None:
-        self._topic, self._generation, self._refuse = exposure_topic, generation, refuse
+    exposure: str
+    deadletters: str
+    generation: int = 1
+
+
+class Counting:
+    """Applies batches of both topics. What cannot be used becomes the dead letter that `bury` makes of it."""
+
+    def __init__(self, names: Names, bury: Callable[[Read, str, str], DeadLetter]) -> None:
+        self._names, self._bury = names, bury
+        self.buried = 0
 
     async def apply(self, conn: Connection, batch: Iterable[Read], positions: dict[str, int]) -> dict[str, int]:
         """One transaction; answers the new positions. Raises NotTheWriter when somebody else has moved them."""
@@ -75,24 +87,35 @@ class Counting:
         for read in reads:
             old = moved.get(read.part, (positions.get(read.part, 0), 0))[0]
             moved[read.part] = (old, read.offset + 1)
-        records = [record for read in reads if (record := await self._record(read)) is not None]
+        letters = []
         async with conn.transaction():
             await advance(conn, READER, moved)
-            for record in records:
-                await (self._exposed(conn, record) if isinstance(record, Exposure) else self._delivered(conn, record))
+            for read in reads:
+                letter = await self._one(conn, read)
+                letters += [letter] if letter else []
+            await publish_all(conn, [_saying(self._names.deadletters, letter) for letter in letters])
+        self.buried += len(letters)
         return {**positions, **{part: new for part, (_, new) in moved.items()}}
 
-    async def _record(self, read: Read) -> Exposure | DeliveryEvent | None:
+    async def _one(self, conn: Connection, read: Read) -> DeadLetter | None:
         try:
-            if read.part.rpartition("/")[0] == self._topic:
-                return _exposure.decode(read.value or b"")
-            return _delivery.decode(read.value or b"")
+            record = self._record(read)
         except (msgspec.DecodeError, ValueError) as error:
-            await self._refuse(read, str(error))
-            return None
+            return self._bury(read, "undecodable", str(error))
+        try:
+            async with conn.transaction():  # a value that PostgreSQL refuses must not take the others with it
+                await (self._exposed(conn, record) if isinstance(record, Exposure) else self._delivered(conn, record))
+        except psycopg.DataError as error:
+            return self._bury(read, "unstorable", type(error).__name__)
+        return None
+
+    def _record(self, read: Read) -> Exposure | DeliveryEvent:
+        if read.part.rpartition("/")[0] == self._names.exposure:
+            return _exposure.decode(read.value or b"")
+        return _delivery.decode(read.value or b"")
 
     async def _exposed(self, conn: Connection, record: Exposure) -> None:
-        values = {**msgspec.structs.asdict(record), "generation": self._generation}
+        values = {**msgspec.structs.asdict(record), "generation": self._names.generation}
         await conn.execute(EXPOSED, values)
         await conn.execute(SEEN, values)
 
@@ -111,3 +134,8 @@ class Counting:
             await conn.execute(DEPLOYED, {**values, **more})
         elif isinstance(event, CaseScored):
             await conn.execute(SCORED, {**values, "case_id": event.data.case_id})
+
+
+def _saying(topic: str, letter: DeadLetter) -> Saying:
+    key, value, headers = pack(letter)
+    return Saying(topic, key.decode(), value, tuple(headers))

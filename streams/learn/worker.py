@@ -14,19 +14,19 @@ from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from .. import topics
-from ..database import Connection, connect
+from ..database import Connection, connect, migrate
 from ..detect.clock import ScopeClock, forwarded
 from ..intake.redact import Redactor
+from ..locks import Lock
 from ..policy import Policy
 from ..records import DeadLetter, Position
-from ..records.deadletters import appended, pack
+from ..records.deadletters import appended
 from ..settings import Settings
-from ..settle import Lock, LogReader, Read, positions
+from ..settle import LogReader, Read, positions
 from . import gates, outcomes
-from .counting import READER, Counting
+from .counting import READER, Counting, Names
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
-from .letters import Letters
 from .polling import Mapped, Polling
 from .recording import forget
 from .standing import Standing
@@ -52,7 +52,6 @@ class Learn:
     ) -> None:
         self._settings, self._progress, self._stop = settings, progress, stop
         self._exposure = topics.named(topics.EXPOSURE, settings.generation)
-        self._letters = Letters(settings.kafka, topics.DEADLETTERS.name)
         self._redactor = Redactor()
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
         self._standing = Standing(values, Index, gates.decide, topics.GATES.name, registry)
@@ -80,7 +79,6 @@ class Learn:
         async with AsyncExitStack() as stack:
             if not await self._entered(stack, lock):
                 return
-            stack.push_async_callback(self._letters.stop)
             async with asyncio.TaskGroup() as group:
                 loops = [self._count, self._watch, *([self._poll] if self._settings.jira_url else [])]
                 tasks = [group.create_task(self._connected(loop)) for loop in loops]
@@ -109,7 +107,7 @@ class Learn:
             await loop(conn)
 
     async def _count(self, conn: Connection) -> None:
-        counting = Counting(self._exposure, self._settings.generation, self._refuse)
+        counting = Counting(Names(self._exposure, topics.DEADLETTERS.name, self._settings.generation), self._bury)
         reader = LogReader(self._settings.kafka, (self._exposure, topics.DELIVERY.name))
         known = await positions(conn, READER)
         await reader.start(known)
@@ -119,24 +117,24 @@ class Learn:
                 if batch:
                     known = await counting.apply(conn, batch, known)
                     self._counted.inc(len(batch))
+                    self._refused.inc(counting.buried)
+                    counting.buried = 0
                 self._progress()
         finally:
             await reader.stop()
 
-    async def _refuse(self, read: Read, why: str) -> None:
-        """Said before the position moves: after a crash it may be said again, never not at all."""
+    def _bury(self, read: Read, reason: str, why: str) -> DeadLetter:
         topic, _, partition = read.part.rpartition("/")
         letter = DeadLetter(
-            reason="invalid",
-            errors=(self._redactor.text(why, 1000, []),),
+            reason=reason,
+            errors=(f": {self._redactor.text(why, 1000, [])}",),
             position=Position(f"{topic}/{self._settings.epoch}/{partition}", read.offset),
             value=read.value,
             key=read.key,
             at=appended(read.timestamp_ms),
         )
         digest = blake2b(read.value or b"", digest_size=16).hexdigest()
-        await self._letters.say(*pack(self._redactor.letter(letter, [], digest)))
-        self._refused.inc()
+        return self._redactor.letter(letter, [], digest)
 
     async def _watch(self, conn: Connection) -> None:
         facts, findings = (topics.named(one, self._settings.generation) for one in (topics.FACTS, topics.FINDINGS))
@@ -199,5 +197,6 @@ async def run(
     stop: asyncio.Event,
 ) -> None:
     """Until `stop` is set. One copy works, others stand by."""
+    await asyncio.to_thread(migrate, settings.database)
     await topics.ensure(settings.kafka, settings.generation, settings.replication)
     await Learn(settings, policy, registry, progress, stop).run()

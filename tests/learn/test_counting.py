@@ -6,18 +6,21 @@ import msgspec
 import pytest
 
 from streams.database import connect, migrate
-from streams.learn.counting import Counting
+from streams.learn.counting import Counting, Names
 from streams.learn.reading import snapshot, stand
-from streams.records import Exposure
+from streams.records import DeadLetter, Exposure, Position
 from streams.settle import NotTheWriter, Read
 
 EXPOSURE, DELIVERY = "tocsin.exposure/0", "delivery.events/0"
 MINUTE = datetime(2026, 9, 14, 10, 0, tzinfo=UTC)
 
 
-class Refused(list):
-    async def __call__(self, read, why):
-        self.append((read.offset, why))
+def bury(read, reason, why):
+    return DeadLetter(reason, (why,), Position(read.part, read.offset), read.value)
+
+
+def counting(generation=1, topic="tocsin.exposure"):
+    return Counting(Names(topic, "tocsin.deadletters", generation), bury)
 
 
 def minute(offset, sessions, bad=0, at=0, release="2026.09.3"):
@@ -44,36 +47,36 @@ async def counts(conn):
 
 
 async def test_minutes_add_up_and_a_minute_said_again_changes_nothing(conn):
-    counting = Counting("tocsin.exposure", 1, Refused())
-    known = await counting.apply(conn, [minute(0, 10, 1), minute(1, 5, at=1)], {})
-    await counting.apply(conn, [minute(2, 10, 1), minute(3, 5, at=1)], known)
+    one = counting()
+    known = await one.apply(conn, [minute(0, 10, 1), minute(1, 5, at=1)], {})
+    await one.apply(conn, [minute(2, 10, 1), minute(3, 5, at=1)], known)
     assert await counts(conn) == {"2026.09.3": (15, 1)}
 
 
 async def test_a_new_generation_counts_again_from_nothing_and_never_adds(conn):
-    known = await Counting("tocsin.exposure", 1, Refused()).apply(conn, [minute(0, 10), minute(1, 5, at=1)], {})
-    again = Counting("tocsin.exposure.g2", 2, Refused())
+    known = await counting().apply(conn, [minute(0, 10), minute(1, 5, at=1)], {})
+    again = counting(2, "tocsin.exposure.g2")
     await again.apply(conn, [minute(0, 10)._replace(part="tocsin.exposure.g2/0")], known)
     assert await counts(conn) == {"2026.09.3": (15, 0)}
 
 
 async def test_a_second_writer_finds_out_and_nothing_of_it_is_kept(conn):
-    counting = Counting("tocsin.exposure", 1, Refused())
-    await counting.apply(conn, [minute(0, 10)], {})
+    one = counting()
+    await one.apply(conn, [minute(0, 10)], {})
     with pytest.raises(NotTheWriter):
-        await counting.apply(conn, [minute(0, 10), minute(1, 7, at=1)], {})
+        await one.apply(conn, [minute(0, 10), minute(1, 7, at=1)], {})
     assert await counts(conn) == {"2026.09.3": (10, 0)}
 
 
 async def test_releases_deployments_and_cases_are_kept_once(conn):
-    counting = Counting("tocsin.exposure", 1, Refused())
+    one = counting()
     batch = [
         delivered(0, "release.deployed.v1", environment="prod", op="promote", result="ok"),
         delivered(1, "release.registered.v1", parents=["2026.09.2"], aliases=["sha-1"]),
         delivered(2, "case.scored.v1", case_id="c1", runs=3, passes=2),
     ]
-    known = await counting.apply(conn, batch, {})
-    await counting.apply(conn, [one._replace(offset=one.offset + 3) for one in batch], known)
+    known = await one.apply(conn, batch, {})
+    await one.apply(conn, [one._replace(offset=one.offset + 3) for one in batch], known)
     (release,) = (await snapshot(conn, ["high"])).releases
     assert (release.parents, release.aliases, release.registered_at) == (
         ("2026.09.2",),
@@ -85,16 +88,22 @@ async def test_releases_deployments_and_cases_are_kept_once(conn):
         assert row == (1,), table
 
 
-async def test_what_cannot_be_read_is_refused_and_passed_over(conn):
-    refused = Refused()
-    counting = Counting("tocsin.exposure", 1, refused)
-    bad = [Read(DELIVERY, 0, None, b"{", 0), Read(EXPOSURE, 0, None, None, 0), delivered(1, "agent.heartbeat.v1")]
-    await counting.apply(conn, [*bad, minute(1, 4)], {})
-    assert [offset for offset, _ in refused] == [0, 0, 1]
+async def test_what_cannot_be_used_becomes_a_dead_letter_and_is_passed_over(conn):
+    unstorable = delivered(2, "release.registered.v1", release="a\0b")
+    bad = [
+        Read(DELIVERY, 0, None, b"{", 0),
+        delivered(1, "agent.heartbeat.v1"),
+        unstorable,
+        Read(EXPOSURE, 0, None, None, 0),
+    ]
+    await counting().apply(conn, [*bad, minute(1, 4)], {})
+    said = await (await conn.execute("SELECT topic, key FROM publish ORDER BY id")).fetchall()
+    where = ["delivery.events/0/0", "delivery.events/0/1", "delivery.events/0/2", "tocsin.exposure/0/0"]
+    assert said == [("tocsin.deadletters", key) for key in where]
     assert await counts(conn) == {"2026.09.3": (4, 0)}
 
 
 async def test_every_change_moves_the_version_of_what_gates_look_at(conn):
     before = (await stand(conn)).version
-    await Counting("tocsin.exposure", 1, Refused()).apply(conn, [minute(0, 10)], {})
+    await counting().apply(conn, [minute(0, 10)], {})
     assert (await stand(conn)).version > before
