@@ -9,7 +9,7 @@ which it was sighted, in every environment:
 - when it was closed without saying why (`unspecified`).
 
 `false_positive`, `accepted_risk`, `wont_fix`, `external_cause`, `duplicate` and `cannot_reproduce` clear it at once. A merged
-incident has the stage and outcome of its parent.
+incident has the stage and outcome of its parent; while nobody decided on that one either, it counts as open.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def blocks(values: GateValues, incident: GateIncident, agent: str, release: str)
         return None
     if incident.outcome in CLEARING:
         return None
-    if incident.stage not in ENDED:
+    if incident.stage not in ENDED or (incident.stage == "merged" and incident.outcome is None):
         return "incident_open"
     if incident.outcome == "fixed" and incident.fixed_in != release:
         return "incident_fixed_elsewhere"

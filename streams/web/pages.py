@@ -179,7 +179,7 @@ async def _form(request: Asked, keys: Keys) -> tuple[Visitor, dict[str, str]]:
 def _shown(request: Asked, template: str, **values: Any) -> Response[str]:
     visitor = _visitor(request)
     form = request.app.state.door.form(visitor) if visitor else ""
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    here = quote(request.url.path, safe="/") + (f"?{request.url.query}" if request.url.query else "")
     text = page(template, visitor=visitor, form_value=form, sign_in=f"/token?to={quote(here, safe='')}", **values)
     return Response(text, media_type=MediaType.HTML)
 
@@ -190,8 +190,9 @@ def _to(path: str) -> Response[str]:
 
 
 def _inside(path: str) -> str:
-    """A path on this server, never an address elsewhere."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+    """A path on this server, never an address elsewhere; a header takes ASCII only."""
+    known = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if known and path.isascii() and path.isprintable() else "/"
 
 
 HANDLERS = [

@@ -62,6 +62,14 @@ async def test_a_merged_incident_blocks_for_as_long_as_what_explains_it_is_open(
     assert (await ask(fresh))["state"] == "allow"
 
 
+async def test_an_incident_merged_into_a_merged_one_still_blocks(fresh):
+    first = await fresh.book(1, releases=("2026.09.1",))
+    second = await fresh.book(2, stage="merged", parent=first.id, releases=("2026.09.2",))
+    await fresh.book(3, stage="merged", parent=second.id)
+    await fresh.read()
+    assert (await ask(fresh))["state"] == "block"
+
+
 async def test_a_release_nobody_knows_is_held_and_no_error(fresh):
     decision = await ask(fresh, release="9.9.9")
     assert (decision["state"], decision["reasons"][0]["code"]) == ("hold", "release_unknown")

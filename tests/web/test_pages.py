@@ -180,6 +180,19 @@ async def test_who_has_the_token_signs_in_and_decides(site):
     assert "prompt repaired" in (await site.client.get(address(incident))).text
 
 
+async def test_who_signs_in_from_an_incident_comes_back_to_it(site):
+    incident = await site.book()
+    shown = (await site.client.get(address(incident))).text
+    (link,) = re.findall(r'href="(/token\?to=[^"]+)">sign in<', shown)
+    (to,) = re.findall(r'name="to" value="([^"]*)"', (await site.client.get(link)).text)
+    assert (await sign_in(site, to=to)).headers["location"] == address(incident)
+
+
+async def test_an_address_that_no_header_can_hold_leads_to_the_first_page(site):
+    answer = await sign_in(site, to="/?agent=\u4e2d")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
 async def test_a_decision_can_be_taken_back(site):
     incident = await site.book(stage="resolved", outcome="fixed")
     await sign_in(site)
