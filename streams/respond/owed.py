@@ -15,6 +15,7 @@ from ..records import Answer, Done, NotDone, Obligation, Receipt, Refused, Unkno
 from .receivers.protocol import CREDENTIALS, Absent, Blind
 
 BACKOFF_S_MAX = 300.0
+DOUBLINGS_MAX = 16  # a float has an end, an outage of days fails more often than that
 WHY_MAX = 1000
 
 _COLUMNS: LiteralString = """o.id, o.incident, o.kind, o.ordinal, o.destination, o.body, o.after, o.at, o.state,
@@ -42,7 +43,7 @@ READY: LiteralString = (
 )
 
 CARE: LiteralString = """SELECT {columns} FROM obligations o
-    WHERE o.receiver = %(receiver)s AND (o.confirm_at <= now() OR o.audit_at <= now())
+    WHERE o.receiver = %(receiver)s AND coalesce(o.confirm_at, o.audit_at) <= now()
       AND NOT o.destination = ANY(%(paused)s) AND NOT (o.incident || ' ' || o.destination) = ANY(%(busy)s)
     ORDER BY o.confirm_at IS NULL, o.seq LIMIT %(limit)s""".replace("{columns}", _COLUMNS)
 
@@ -199,8 +200,13 @@ async def doubled(conn: Connection, row: Row) -> None:
 
 
 async def cared(conn: Connection, row: Row, step: str, answer: Answer, next_audit_s: float | None) -> None:
-    """The answer of a confirmation or an audit. A refusal ends it: a person has changed or deleted the thing."""
-    again = isinstance(answer, NotDone | Unknown)
+    """The answer of a confirmation or an audit. A refusal ends it: a person has changed or deleted the thing.
+
+    Unless it is us whom nobody lets in: that says nothing about the thing.
+    """
+    again = isinstance(answer, NotDone | Unknown) or (
+        isinstance(answer, Refused) and answer.why.startswith(CREDENTIALS)
+    )
     delay = backoff(row.id, row.failures) if again else next_audit_s
     column = "confirm_at" if step == "confirm" else "audit_at"
     async with conn.transaction():
@@ -258,7 +264,9 @@ def kept(text: str) -> str:
 def backoff(name: str, failures: int) -> float:
     """1 s to 5 min, doubling, spread by what is waiting and not by chance."""
     spread = hashlib.blake2b(f"{name}#{failures}".encode(), digest_size=4).digest()
-    return min(BACKOFF_S_MAX, 2.0**failures) * (0.75 + 0.5 * int.from_bytes(spread, "big") / 2**32)
+    return min(BACKOFF_S_MAX, 2.0 ** min(failures, DOUBLINGS_MAX)) * (
+        0.75 + 0.5 * int.from_bytes(spread, "big") / 2**32
+    )
 
 
 def _receipt(row: Row, answer: Answer) -> Receipt:
