@@ -91,10 +91,19 @@ def releases_of(finding: Finding) -> frozenset[str]:
 
 def earliest(known: Timed, names: Iterable[str], at: datetime, limit: int) -> Timed:
     """Names with the first time each was seen, the earliest ones."""
+    return _first_seen(known, names, at)[:limit]
+
+
+def newest(known: Timed, names: Iterable[str], at: datetime, limit: int) -> Timed:
+    """The same, but the last ones: gates are asked about new releases."""
+    return _first_seen(known, names, at)[-limit:]
+
+
+def _first_seen(known: Timed, names: Iterable[str], at: datetime) -> Timed:
     first = {name: since for since, name in known}
     for name in names:
         first[name] = min(at, first.get(name, at))
-    return tuple(sorted((since, name) for name, since in first.items())[:limit])
+    return tuple(sorted((since, name) for name, since in first.items()))
 
 
 def worse(one: Severity, other: Severity) -> Severity:
@@ -116,7 +125,7 @@ def _tallied(tally: Tally, finding: Finding) -> Tally:
         shelves,
         more,
         sessions,
-        earliest(tally.releases, releases_of(finding), finding.at, RELEASES_MAX),
+        newest(tally.releases, releases_of(finding), finding.at, RELEASES_MAX),
         min(tally.first or this, this),
         max(tally.last or this, this),
     )

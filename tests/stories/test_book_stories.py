@@ -37,6 +37,12 @@ def test_a_trouble_that_becomes_severe_pages_once(world):
     assert world.incident("search").severity == "critical"
 
 
+def test_an_incident_that_outlives_many_releases_names_the_newest_ones(world):
+    for number in range(70):
+        world.at(60 * number).finds("search", release=f"r{number}")
+    assert world.incident("search").releases[-1] == "r69"
+
+
 def test_a_late_event_from_before_the_resolution_reopens_nothing(world):
     world.finds("search").at(100).decides("search", "cannot_reproduce").at(200).finds("search", event=90)
     world.told(page("search"), ticket("search"), edited("search", "resolved"))
