@@ -105,7 +105,7 @@ class Counting:
         try:
             async with conn.transaction():  # a value that PostgreSQL refuses must not take the others with it
                 await (self._exposed(conn, record) if isinstance(record, Exposure) else self._delivered(conn, record))
-        except psycopg.DataError as error:
+        except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:  # or too long for an index
             return self._bury(read, "unstorable", type(error).__name__)
         return None
 

@@ -31,6 +31,8 @@ IDLE_S = 0.05
 GAUGE_S = 5.0
 TIDY_S = 3600.0
 SEEN_KEPT = timedelta(days=30)  # findings themselves are kept for 7
+# A name too long for an index counts as operational, but it never goes away by itself.
+UNSTORABLE_ERRORS = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, OverflowError)
 ISOLATED_FREE = 10
 ISOLATED_SHARE_MAX = 0.01
 
@@ -140,7 +142,7 @@ class Settling:
     async def _settle(self, conn: Connection, shelf: Shelf, at: dict[str, int], batch: list[Input]) -> None:
         try:
             await self._transaction(conn, shelf, at, batch)
-        except (psycopg.DataError, OverflowError) as error:
+        except UNSTORABLE_ERRORS as error:
             if len(batch) == 1:
                 letter = batch[0].buried(UNSTORABLE, f"{type(error).__name__}: {error}")
                 await self._transaction(conn, shelf, at, [batch[0]._replace(record=None, letter=letter)])

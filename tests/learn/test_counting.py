@@ -90,15 +90,22 @@ async def test_releases_deployments_and_cases_are_kept_once(conn):
 
 async def test_what_cannot_be_used_becomes_a_dead_letter_and_is_passed_over(conn):
     unstorable = delivered(2, "release.registered.v1", release="a\0b")
+    long = "".join(map(chr, range(0x10000, 0x10100)))  # no index takes three of them
+    data = {"agent": long, "release": long, "environment": "prod", "op": "promote", "result": "ok"}
+    event = {"specversion": "1.0", "id": long, "source": long * 2, "type": "release.deployed.v1"}
+    whole = msgspec.json.encode({**event, "time": "2026-09-14T09:00:00Z", "data": data})
+    too_long = Read(DELIVERY, 3, None, whole, 0)
     bad = [
         Read(DELIVERY, 0, None, b"{", 0),
         delivered(1, "agent.heartbeat.v1"),
         unstorable,
+        too_long,
         Read(EXPOSURE, 0, None, None, 0),
     ]
     await counting().apply(conn, [*bad, minute(1, 4)], {})
     said = await (await conn.execute("SELECT topic, key FROM publish ORDER BY id")).fetchall()
-    where = ["delivery.events/0/0", "delivery.events/0/1", "delivery.events/0/2", "tocsin.exposure/0/0"]
+    where = ["delivery.events/0/0", "delivery.events/0/1", "delivery.events/0/2"]
+    where += ["delivery.events/0/3", "tocsin.exposure/0/0"]
     assert said == [("tocsin.deadletters", key) for key in where]
     assert await counts(conn) == {"2026.09.3": (4, 0)}
 

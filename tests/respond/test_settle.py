@@ -147,14 +147,16 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(bo
     names = await topics(kafka)
     hostile = replace(b.finding(1, trouble="t9", id="f9"), title="nul \0 byte")
     too_many = replace(b.finding(1, trouble="t8", id="f8"), count=2**80)
-    await found(kafka, names, [b"{not json", b'{"record": "finding"}', too_many, hostile, *findings(5)])
+    too_long = replace(b.finding(1, trouble="t7", id="f7"), id="".join(map(chr, range(0x10000, 0x10A00))))
+    bad = [b"{not json", b'{"record": "finding"}', too_many, too_long, hostile]
+    await found(kafka, names, [*bad, *findings(5)])
     publisher = Publisher(book, kafka)
     async with running(settling(book, kafka, names)), running(publisher):
         await rows(book, 'INSERT INTO inbox (record) VALUES (\'{"record": "nonsense"}\') RETURNING 1')
-        await all_read(book, names, 9)
+        await all_read(book, names, 10)
         await until(lambda: nothing_to_say(book), what="publishing")
     letters = [unpack(one.value, one.headers) for one in await said(kafka, names.deadletters)]
-    assert sorted(letter.reason for letter in letters) == ["undecodable", "undecodable", "undecodable", "unstorable"]
+    assert sorted(letter.reason for letter in letters) == ["undecodable"] * 3 + ["unstorable"] * 2
     assert b"{not json" in {letter.value for letter in letters}
     titles = {title for (title,) in await rows(book, "SELECT body->>'title' FROM incidents")}
     assert "nul \ufffd byte" in titles and len(titles) == 6
