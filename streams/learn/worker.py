@@ -75,7 +75,7 @@ class Learn:
                 await self._rest(AGAIN_S)
 
     async def _session(self) -> None:
-        lock = Lock(self._settings.database, READER)
+        lock = Lock(self._settings.database, READER, wanted=lambda: not self._stop.is_set())
         async with AsyncExitStack() as stack:
             if not await self._entered(stack, lock):
                 return
@@ -91,16 +91,11 @@ class Learn:
     async def _entered(self, stack: AsyncExitStack, lock: Lock) -> bool:
         """Waits for the lock as a standby that is well; False: asked to end."""
         entering = asyncio.create_task(stack.enter_async_context(lock))
-        while not entering.done() and not self._stop.is_set():
+        while not entering.done():
             self._progress()
             await asyncio.wait([entering], timeout=AGAIN_S)
-        if entering.done():
-            await entering
-            return True
-        entering.cancel()
-        with suppress(asyncio.CancelledError):
-            await entering
-        return False
+        await entering
+        return lock.held
 
     async def _connected(self, loop: Callable[[Connection], Awaitable[None]]) -> None:
         async with await connect(self._settings.database, application="tocsin learn") as conn:
