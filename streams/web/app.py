@@ -57,9 +57,9 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
         ],
         dependencies={"shop": Provide(lambda: shop, sync_to_thread=False)},
         exception_handlers={Exception: told},
-        lifespan=[lambda _: _opened(pool, house)],
+        lifespan=[lambda app: _opened(app, pool, house)],
         openapi_config=_openapi(),
-        state=State({"door": keys, "house": house, "secure": settings.pages.startswith("https://")}),
+        state=State({"door": keys, "house": house, "reading": None, "secure": settings.pages.startswith("https://")}),
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
     )
@@ -75,10 +75,11 @@ async def run(
     progress: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """Serves until `stop` is set."""
+    """Serves until `stop` is set. Gates that nobody reads for any more are no service: that is raised."""
+    app = create(settings, policy, registry)
     with _bound(settings.web_host, settings.web_port) as listening:
         config = uvicorn.Config(
-            create(settings, policy, registry),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -89,9 +90,16 @@ async def run(
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not serving.done():
             progress()
-            server.should_exit = server.should_exit or stop.is_set()
+            server.should_exit = server.should_exit or stop.is_set() or _over(app)
             await asyncio.wait([serving], timeout=0.2)
         await serving
+    if _over(app) and not app.state.reading.cancelled():
+        await app.state.reading
+
+
+def _over(app: Litestar) -> bool:
+    reading: asyncio.Task[None] | None = app.state.reading
+    return reading is not None and reading.done()
 
 
 class _Server(uvicorn.Server):
@@ -135,16 +143,15 @@ async def _configured(conn: Connection) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _opened(pool: Pool, house: Gatehouse) -> AsyncIterator[None]:
+async def _opened(app: Litestar, pool: Pool, house: Gatehouse) -> AsyncIterator[None]:
     await pool.open(wait=False)
-    reading = asyncio.create_task(house.run(), name="gate inputs")
+    app.state.reading = reading = asyncio.create_task(house.run(), name="gate inputs")
     try:
         yield
     finally:
         house.stop()
         reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
+        await asyncio.wait([reading])
         await pool.close()
 
 
