@@ -33,13 +33,13 @@ async def connect(uri: str, *, autocommit: bool = True, application: str = "tocs
 def migrate(uri: str) -> None:
     """Apply what is missing of streams/migrations. Safe to call from every role at once, and again."""
     logging.getLogger("yoyo").setLevel(logging.WARNING)
-    scheme, rest = uri.split("://", 1)
+    _, _, rest = uri.partition("://")
     with (
         closing(psycopg.connect(uri, autocommit=True, application_name="tocsin migrations", **_ALIVE)) as lock,
         as_file(files("streams").joinpath("migrations")) as folder,
     ):
         lock.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
-        backend = yoyo.get_backend(f"{scheme.split('+')[0]}+psycopg://{rest}")
+        backend = yoyo.get_backend(f"postgresql+psycopg://{rest}")
         try:
             # yoyo's own lock is a row that a killed process leaves behind; ours ends with its connection.
             backend.apply_migrations(backend.to_apply(yoyo.read_migrations(str(folder))))
