@@ -28,6 +28,7 @@ SELECT i.id, left(i.body->>'title', 200), i.severity, COALESCE(p.stage, i.stage)
 FROM incidents i LEFT JOIN incidents p ON i.stage = 'merged' AND p.id = i.parent
 WHERE i.severity = ANY(%s) AND cardinality(i.releases) > 0
     AND (i.stage NOT IN ('resolved', 'closed') OR i.outcome IN ('fixed', 'unspecified'))
+    AND NOT COALESCE(i.body->'held' @> '["dry_run"]', false) -- a detector on trial blocks nobody
 ORDER BY i.stage IN ('resolved', 'closed'), i.last_seen DESC
 LIMIT %s
 """
