@@ -16,7 +16,9 @@ from .wakes import Wakes
 
 REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
 EVIDENCE_MAX = 10
+BRIEF_MAX = 128  # characters of each part of an attribution in facts: one record holds those of a hundred events
 LIVE_MAX = 4_000  # decoded shelves kept between groups: more of them cost more in garbage collection than they save
+FRESHENED_S = 3600.0  # how old the newest time in the store may be
 SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
 SCOPE_IDLE_S = 14 * 24 * 3600.0
 
@@ -151,6 +153,8 @@ class Fold:
     def _note(self, key: str, live: Live, event: Any) -> None:
         seconds, kind, ctx = event.time.timestamp(), type(event), event.data.ctx
         fresh = live.newest_s == 0.0
+        if seconds // FRESHENED_S > live.newest_s // FRESHENED_S:  # a session that only beats is alive in the store too
+            self._touched[key] = live
         live.newest_s = max(live.newest_s, seconds)
         if fresh or kind is SessionStarted:
             given = getattr(event.data, "attribution", None) or live.about.attribution
@@ -241,7 +245,7 @@ class Fold:
                     dry_run=saying.dry_run or getattr(self.deciders.get(saying.detector), "dry_run", False),
                 )
             elif isinstance(saying, Fact) and live.about.attribution and not saying.about.attribution:
-                about = msgspec.structs.replace(saying.about, attribution=live.about.attribution)
+                about = msgspec.structs.replace(saying.about, attribution=_brief(live.about.attribution))
                 saying = msgspec.structs.replace(saying, about=about)
             out.append(saying)
         return out
@@ -255,6 +259,12 @@ class Fold:
         if len(live.said) > FINGERPRINTS_MAX:
             del live.said[min(live.said, key=live.said.__getitem__)]
         return False
+
+
+def _brief(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return type(value)(*(_brief(getattr(value, name)) for name in value.__struct_fields__))
+    return value[:BRIEF_MAX] if isinstance(value, str) else value
 
 
 def key_of(ctx: Ctx) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import builders as b
+import msgspec
+import pytest
 
-from streams.detect.scope.evaluator_failures import EvaluatorFailures, Sums, Thresholds
+from streams.detect.scope.evaluator_failures import BUCKETS_MAX, EvaluatorFailures, Sums, Thresholds
+from streams.policy import PolicyError, parse
 from streams.records import Finding
 
 
@@ -114,3 +117,22 @@ def test_the_release_is_in_the_memorys_key_and_not_in_the_fingerprint() -> None:
 
 def test_facts_of_another_kind_are_not_ours() -> None:
     assert EvaluatorFailures().key(b.fact(0, kind="exposure")) is None
+
+
+def test_a_producer_that_runs_ahead_cannot_make_the_memory_too_large_for_a_broker() -> None:
+    bench = Bench()
+    label = "x" * 1000
+    for n in range(3 * BUCKETS_MAX // 2):
+        samples = (b.excerpt(10 * n, offset=n, text=label),)
+        bench.bucket(10 * n, failed=1, samples=samples)
+    assert len(msgspec.msgpack.encode(bench.memory)) < 1024 * 1024
+    assert sum(bucket.failed for bucket in bench.memory.open) == 3 * BUCKETS_MAX // 2
+    assert bench.memory.open[0].samples
+
+
+def test_thresholds_that_can_never_work_are_refused() -> None:
+    for wrong in ("odds = 0", "odds = nan", "baseline = 1.5", "limit = inf", "evaluations_min = 0"):
+        with pytest.raises(PolicyError, match=wrong.split()[0]):
+            parse(f'[detectors."eval.failure_rate"]\n{wrong}\n', "policy.toml")
+    with pytest.raises(PolicyError, match="calls"):
+        parse('[detectors."tool.repeated_error"]\ncalls = 0\n', "policy.toml")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from ...records import Excerpt, Fact, Finding, Severity, Tick
@@ -15,16 +15,18 @@ from ..facts import BUCKET_S, latest
 from ..fingerprint import fingerprint
 from ..shelf import moment
 
-BUCKETS_MAX = 64
+BUCKETS_MAX = 2048  # open ones: as far as a clock may be held, or a producer's may run ahead; more are summed up
+OPEN_SAMPLES_MAX = 320  # in all open buckets, the oldest first: a memory that no broker takes would stop the role
 REPEAT = timedelta(minutes=5)
+Rate = Annotated[float, Meta(ge=0, lt=1)]
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    baseline: float = 0.05  # the failure rate that is normal
-    odds: float = 4.0  # how many times the odds of a failure are worth finding
-    limit: float = 7.0
-    evaluations_min: int = 10
-    baselines: dict[str, float] = {}  # by evaluator name
+    baseline: Rate = 0.05  # the failure rate that is normal
+    odds: Annotated[float, Meta(gt=1, le=1e6)] = 4.0  # how many times the odds of a failure are worth finding
+    limit: Annotated[float, Meta(gt=0, le=1e6)] = 7.0
+    evaluations_min: Annotated[int, Meta(ge=1)] = 10
+    baselines: dict[str, Rate] = {}  # by evaluator name
 
 
 class Bucket(Struct, array_like=True, frozen=True):
@@ -86,7 +88,7 @@ class EvaluatorFailures:
         known = buckets.get(at_s, Bucket(at_s))
         samples = latest(known.samples + fact.samples)
         buckets[at_s] = Bucket(at_s, known.passed + passed, known.failed + failed, samples)
-        ordered = tuple(buckets[key] for key in sorted(buckets))
+        ordered = _bounded([buckets[key] for key in sorted(buckets)])
         after = replace(sums, open=ordered, late=sums.late + (passed + failed if late else 0))
         return Step(after, (), self._end(ordered[0]))
 
@@ -146,3 +148,19 @@ class EvaluatorFailures:
 
     def _end(self, bucket: Bucket) -> datetime:
         return moment(bucket.at_s + self.bucket_s)
+
+
+def _bounded(buckets: list[Bucket]) -> tuple[Bucket, ...]:
+    """Whatever the times: the furthest ahead share one bucket, and only so many samples are kept."""
+    if len(buckets) > BUCKETS_MAX:
+        tail = buckets[BUCKETS_MAX - 1 :]
+        passed, failed = sum(each.passed for each in tail), sum(each.failed for each in tail)
+        samples = latest(sample for each in tail for sample in each.samples)
+        buckets = [*buckets[: BUCKETS_MAX - 1], Bucket(tail[0].at_s, passed, failed, samples)]
+    if sum(len(each.samples) for each in buckets) <= OPEN_SAMPLES_MAX:
+        return tuple(buckets)
+    left, kept = OPEN_SAMPLES_MAX, []
+    for each in buckets:
+        kept.append(each if len(each.samples) <= left else replace(each, samples=each.samples[:left]))
+        left -= len(kept[-1].samples)
+    return tuple(kept)

@@ -13,6 +13,7 @@ from ...step import Order, Step
 from ..shelf import added, hashed, holds, moment
 
 MINUTE_S = 60
+MINUTES_MAX = 4096  # open ones; those furthest ahead of the clock are summed up in the last
 MARKS_MAX = 4096  # bad once per user, failure group and day; the oldest are forgotten
 
 
@@ -47,6 +48,10 @@ class ExposureMinutes:
             if not holds(marks, mark):
                 marks, bad = added(marks, mark, MARKS_MAX), bad + 1
         opened = {**minutes.open, at_s: (sessions + fact.sums.get("sessions", 0), bad)}
+        if len(opened) > MINUTES_MAX:
+            *_, last, extra = sorted(opened)
+            more = opened.pop(extra)
+            opened[last] = (opened[last][0] + more[0], opened[last][1] + more[1])
         return Step(replace(minutes, open=opened, marks=marks), (), moment(min(opened) + self.minute_s))
 
     def _closed(self, minutes: Minutes, tick: Tick) -> Step[Minutes]:

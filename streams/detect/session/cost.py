@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from ...records import Excerpt, Finding, LlmCalled, SessionStarted, Severity, ToolCalled
@@ -14,11 +14,12 @@ from ..fingerprint import fingerprint
 from ..fold import excerpt
 
 NANO = 10**9
+Amount = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    floor: float = 5.0  # currency units: worth a ticket
-    budget: float = 10.0  # hard: worth a page; a session's own declared budget takes its place
+    floor: Amount = 5.0  # currency units: worth a ticket
+    budget: Amount = 10.0  # hard: worth a page; a session's own declared budget takes its place
 
 
 class Spent(Struct, frozen=True, array_like=True):

@@ -13,6 +13,8 @@ from ..facts import BUCKET_S, bucket_of
 from ..fingerprint import fingerprint
 from ..fold import excerpt
 
+LABEL_MAX = 200  # as evidence
+
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     critical: list[str] = []  # names of evaluators, globs: one failure is enough
@@ -96,4 +98,5 @@ class EvaluationFacts:
 def _evidence(record: EvalScored) -> Any:
     data = record.data
     status = "failed" if data.passed is False else data.status.value
-    return excerpt(record, status=status, tool=data.evaluator.name, text=data.label, value=data.score)
+    text = data.label and data.label[:LABEL_MAX]
+    return excerpt(record, status=status, tool=data.evaluator.name, text=text, value=data.score)

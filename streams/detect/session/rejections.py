@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from ...records import Finding, IntakeRejected, Severity
 from ...step import Order, Step
@@ -11,8 +13,10 @@ from ..fold import excerpt
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    rejected_min: int = 1
-    page_min: int = 10  # that many of one kind: the agent is flying blind, somebody should look now
+    rejected_min: Annotated[int, Meta(ge=1)] = 1
+    page_min: Annotated[int, Meta(ge=1)] = (
+        10  # that many of one kind: the agent is flying blind, somebody should look now
+    )
 
 
 class Seen(Struct, frozen=True, array_like=True):

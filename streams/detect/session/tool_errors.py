@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from ...records import Excerpt, Finding, Severity, Status, ToolCalled
 from ...step import Order, Step
@@ -11,9 +13,9 @@ from ..fold import excerpt
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    calls: int = 20  # the last calls of the session that are looked at
-    errors_min: int = 3
-    share_min: float = 0.5  # of that tool's calls, when the errors differ
+    calls: Annotated[int, Meta(ge=1, le=200)] = 20  # the last calls of the session that are looked at
+    errors_min: Annotated[int, Meta(ge=1)] = 3
+    share_min: Annotated[float, Meta(ge=0, le=1)] = 0.5  # of that tool's calls, when the errors differ
 
 
 class Call(Struct, frozen=True, array_like=True):
