@@ -16,13 +16,13 @@ from msgspec import Meta, Struct, field
 from .detect.catalogue import DETECTORS
 from .records import Severity
 
-Positive = Annotated[float, Meta(gt=0)]
-AtLeastOne = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]
+AtLeastOne = Annotated[int, Meta(ge=1, le=10**9)]
 PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
 
 
 class Time(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    lateness_s: Annotated[float, Meta(ge=0)] = 30.0
+    lateness_s: Annotated[float, Meta(ge=0, le=1e9)] = 30.0
     idle_s: Positive = 60.0
     tick_s: Positive = 1.0
     bucket_s: AtLeastOne = 10  # facts are summed per bucket of event time
@@ -125,6 +125,8 @@ def load(path: Path | None = None) -> Policy:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from None
     return parse(text, str(path))
 
 
@@ -134,11 +136,16 @@ def parse(text: str, name: str) -> Policy:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{name}: not TOML: {error}") from None
+    except RecursionError:
+        raise PolicyError(f"{name}: is nested too deeply") from None
     errors = [_explain(error, text) for error in jsonschema.Draft202012Validator(schema()).iter_errors(given)]
     if errors:
         raise PolicyError("\n".join(f"{name}:{line}: {message}" for line, message in sorted(errors)))
     merged = _overlay(tomllib.loads(DEFAULT), given)
-    return _policy(merged)
+    try:
+        return _policy(merged)
+    except msgspec.ValidationError as error:  # what the schema lets pass: `nan`, or 1.0 for a whole number
+        raise PolicyError(f"{name}: {error}") from None
 
 
 def schema() -> dict[str, Any]:
@@ -192,7 +199,10 @@ def _stanza(detector: Any, given: dict[str, Any]) -> Stanza:
     shared = {key: given[key] for key in ("severity", "runbook", "dry_run") if key in given}
     own = {key: value for key, value in given.items() if key not in shared}
     shared.setdefault("severity", detector.severity)
-    return Stanza(**shared, thresholds=msgspec.convert(own, detector.limits))
+    try:
+        return Stanza(**shared, thresholds=msgspec.convert(own, detector.limits))
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"detectors.{detector.name}: {error}") from None
 
 
 def _explain(error: Any, text: str) -> tuple[int, str]:

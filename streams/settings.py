@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         return (self.web_url or f"http://{self.web_host}:{self.web_port}").rstrip("/")
 
 
+PORT_MAX = 65_535
+_PORTS = ("web_port", "metrics_port")
 _SECRETS = ("jira_token", "slack_token", "token")
 
 
@@ -87,7 +90,9 @@ def _read(path: str, key: str, errors: list[str]) -> str | None:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         errors.append(f"{key}: cannot read {path}: {error.strerror}")
-        return None
+    except UnicodeDecodeError:
+        errors.append(f"{key}: {path} is not UTF-8 text")
+    return None
 
 
 def _value(name: str, raw: str, key: str, errors: list[str]) -> object:
@@ -104,7 +109,18 @@ def _value(name: str, raw: str, key: str, errors: list[str]) -> object:
         errors.append(f"{key} must be true or false")
         return default
     try:
-        return type(default)(raw)
+        value = type(default)(raw)
     except ValueError:
         errors.append(f"{key} must be a {'whole number' if isinstance(default, int) else 'number'}")
         return default
+    if not isinstance(value, str):
+        _check(name, value, key, errors)
+    return value
+
+
+def _check(name: str, value: float, key: str, errors: list[str]) -> None:
+    if name in _PORTS:
+        if not 0 <= value <= PORT_MAX:
+            errors.append(f"{key} must be a port, 0 to {PORT_MAX}")
+    elif not 0 < value < math.inf:
+        errors.append(f"{key} must be greater than 0")
