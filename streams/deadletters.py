@@ -66,8 +66,8 @@ async def resend(bootstrap: str, position: str, value: bytes | None = None) -> s
     topic = found.position.source.split("/")[0]
     _check(found, topic, value)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=topics.INPUT_BYTES_MAX)
-    await producer.start()
     try:
+        await producer.start()
         body = found.value if value is None else value
         headers = [(RESENT_OF, str(found.position).encode())]
         sent = await asyncio.wait_for(producer.send_and_wait(topic, body, found.key, headers=headers), WAIT_S)
@@ -104,8 +104,8 @@ async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()

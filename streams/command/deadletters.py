@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 import rich_click as click
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -31,6 +32,8 @@ def _asked(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
     except (NoSuchLetter, NotResendable) as error:
         raise click.ClickException(str(error)) from None
+    except (KafkaError, TimeoutError, ValueError) as error:
+        raise click.ClickException(f"Kafka does not answer: {type(error).__name__}: {error}") from None
 
 
 @click.group()

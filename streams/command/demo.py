@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ..sandbox import fleet as fleets
-from .stage import Stage, StageError
+from .stage import Stage, StageError, port_is_free
 from .start import policy_or_exit, settings_or_exit, token_of, until_interrupted
 
 POLICY = """# The demo waits less: shorter lateness and buckets, nothing else differs.
@@ -55,6 +55,10 @@ def demo(*, exits: bool, report: Path | None) -> None:
     """
     settings = settings_or_exit()
     datadir = settings.datadir / "demo"
+    try:
+        port_is_free(settings)  # or another demo runs, on the data that goes next
+    except StageError as error:
+        raise click.ClickException(str(error)) from None
     shutil.rmtree(datadir, ignore_errors=True)  # the demo tells the same story each time
     datadir.mkdir(parents=True)
     policy = datadir / "policy.toml"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import rich_click as click
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -65,7 +66,10 @@ def _send(events: object, report: Report, console: Console) -> None:
     with _bar(console) as bar:
         task = bar.add_task("sending", total=report.events)
         messages = (keyed(event) for event in events)  # type: ignore[attr-defined]
-        sent = asyncio.run(send(settings.kafka, messages, lambda n: bar.update(task, completed=n)))
+        try:
+            sent = asyncio.run(send(settings.kafka, messages, lambda n: bar.update(task, completed=n)))
+        except (KafkaError, TimeoutError) as error:
+            raise click.ClickException(f"Kafka at {settings.kafka}: {type(error).__name__}: {error}") from None
     console.print(f"{sent} events sent to {settings.kafka}", highlight=False)
 
 
@@ -91,9 +95,12 @@ def replay(file: BinaryIO, until: datetime | None, *, as_json: bool) -> None:
     Example: tocsin replay events.ndjson --json | jq 'select(.record == "incident")'
     """
     from ..replay import run  # noqa: PLC0415 - the deciders of every room
+    from ..replaying.reading import LATEST  # noqa: PLC0415
     from ..replaying.summary import for_people  # noqa: PLC0415
     from ..replaying.writing import written  # noqa: PLC0415
 
+    if until and until >= LATEST:
+        raise click.BadParameter("must be before the year 9000", param_hint="--until")
     policy = policy_or_exit(settings_or_exit())
     records = run(file, policy, until)
     try:

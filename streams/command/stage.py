@@ -25,6 +25,19 @@ class StageError(Exception):
     """Something could not be started; the message is one sentence that says what to do."""
 
 
+def port_is_free(settings: Settings) -> None:
+    """Somebody else's pages would answer for ours, or nobody's. Raises StageError."""
+    host, port = settings.web_host, settings.web_port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except socket.gaierror:
+            raise StageError(f"TOCSIN_WEB_HOST: {host} is not an address of this machine") from None
+        except OSError:
+            raise StageError(f"Port {port} on {host} is in use; set TOCSIN_WEB_PORT to a free one") from None
+
+
 class Stage:
     """A context manager: inside it, everything runs. Ends every process it started, by id."""
 
@@ -50,7 +63,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         try:
-            self._port()
+            port_is_free(self.settings)
             self._parts()
             if self.sandbox:
                 self._sandbox()
@@ -94,16 +107,6 @@ class Stage:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def _port(self) -> None:
-        """Somebody else's pages would answer for ours, or nobody's."""
-        host, port = self.settings.web_host, self.settings.web_port
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                raise StageError(f"Port {port} on {host} is in use; set TOCSIN_WEB_PORT to a free one") from None
-
     def _parts(self) -> None:
         from ..sandbox.kafka import EmbeddedKafka  # noqa: PLC0415 - only with the extra `embedded`
         from ..sandbox.postgres import EmbeddedPostgres  # noqa: PLC0415
@@ -146,6 +149,7 @@ class Stage:
             "TOCSIN_TOKEN": self.token,
             "TOCSIN_WEB_HOST": self.settings.web_host,
             "TOCSIN_WEB_PORT": str(self.settings.web_port),
+            "TOCSIN_METRICS_PORT": "0",  # one port cannot serve all roles
             **self.overrides,
         }
         if self.sandbox:

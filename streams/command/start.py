@@ -75,13 +75,15 @@ def prepare(settings: environment.Settings, role: str = "") -> None:
 
     try:
         asyncio.run(ensure(settings.kafka, settings.generation, settings.replication))
-        if settings.database and role not in ("intake", "detect"):
-            migrate(settings.database)
     except TopicMismatch as error:
         raise click.ClickException(str(error)) from None
     except Exception as error:  # a wrong address is a user's mistake, not a stack trace
-        where = "Kafka at " + settings.kafka if "afka" in type(error).__module__ else "PostgreSQL"
-        raise click.ClickException(f"Cannot reach {where}: {error}") from None
+        raise click.ClickException(f"Cannot reach Kafka at {settings.kafka}: {error}") from None
+    try:
+        if settings.database and role not in ("intake", "detect"):
+            migrate(settings.database)
+    except Exception as error:  # as above
+        raise click.ClickException(f"Cannot reach PostgreSQL: {error}") from None
 
 
 @click.command()
@@ -95,11 +97,11 @@ def up(sandbox: bool) -> None:
     """
     settings = settings_or_exit()
     policy_or_exit(settings)
+    token = settings.token.reveal() or token_of(settings.datadir)
+    where = "is TOCSIN_TOKEN" if settings.token else f"in {settings.datadir}/token"
     try:
-        with Stage(settings, token=token_of(settings.datadir), sandbox=sandbox, say=_say) as stage:
-            console.print(
-                f"Kafka [b]{stage.kafka}[/b]   pages [b]{stage.pages}[/b]   token in {settings.datadir}/token"
-            )
+        with Stage(settings, token=token, sandbox=sandbox, say=_say) as stage:
+            console.print(f"Kafka [b]{stage.kafka}[/b]   pages [b]{stage.pages}[/b]   token {where}")
             for name, url in stage.sandbox_urls.items():
                 console.print(f"Sandbox {name} [b]{url}[/b]")
             console.print("Ctrl-C ends it.")

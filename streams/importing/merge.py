@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import heapq
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -121,7 +122,7 @@ def _load(path: Path) -> _File:
         if raw.startswith(GZIP):
             raw = gzip.decompress(raw)
         loaded = msgspec.json.decode(raw)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Unreadable(f"{path}: cannot be read: {error}") from None
     except msgspec.DecodeError as error:
         raise Unreadable(f"{path}: not JSON: {error}") from None

@@ -62,8 +62,8 @@ async def send(
         compression_type="zstd",
         max_request_size=INPUT_BYTES_MAX,
     )
-    await producer.start()
     try:
+        await producer.start()
         return await _all(producer, topic, messages, progress)
     finally:
         await producer.stop()

@@ -59,9 +59,15 @@ class Simulation(NamedTuple):
 
 def run_of(stem: str, info: Mapping[str, Any], environment: str = "prod") -> Run:
     release, _, domain = stem.partition("_")
-    agent = (info.get("environment_info") or {}).get("domain_name") or domain or stem
-    model = (info.get("agent_info") or {}).get("llm") or "unknown"
+    agent = _below(info, "environment_info", "domain_name") or domain or stem
+    model = _below(info, "agent_info", "llm") or "unknown"
     return Run(stem, release, agent, model, str(info.get("git_commit") or "")[:12], environment)
+
+
+def _below(info: Mapping[str, Any], name: str, key: str) -> str:
+    below = info.get(name)
+    found = below.get(key) if isinstance(below, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def convert(simulation: Mapping[str, Any], run: Run) -> Simulation:

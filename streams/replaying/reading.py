@@ -26,6 +26,7 @@ from ..records import (
 
 SOURCE = "replay/1/0"
 ANY_TIME = datetime.max.replace(tzinfo=UTC)  # nothing is ahead of it: the time is judged when it is known
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # so that whatever is waited for afterwards is a date too
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _delivery = msgspec.json.Decoder(DeliveryEvent)
@@ -59,11 +60,10 @@ class Reading:
         """An event with its position, a delivery event, what a person decided, or the Rejection."""
         event: Any = self._reader.read(line, ANY_TIME)
         if isinstance(event, Rejection):
-            return self._other(line, number, event) if event.reason == Reason.unknown_type else event
+            found = self._other(line, number, event) if event.reason == Reason.unknown_type else event
+            return found if isinstance(found, Rejection) else _before_the_end(found, found.at)
         rejection = self._reader.check(event, _appended(event))
-        if rejection is not None:
-            return rejection
-        return self._placed(event, number)
+        return rejection or _before_the_end(self._placed(event, number), event.time)
 
     def refusal(self, rejection: Rejection, line: bytes, number: int, at: datetime | None) -> Refused:
         """`at` is the time of the replay, when there is one yet."""
@@ -101,6 +101,10 @@ def trusted(event: Any) -> bool:
 
 def rules_of(sources: Sequence[Any]) -> Rules:
     return tuple((source.source, tuple(source.agents)) for source in sources)
+
+
+def _before_the_end(read: Any, at: datetime) -> Any:
+    return Rejection(Reason.time_out_of_range, ("/time: must be before the year 9000",)) if at >= LATEST else read
 
 
 def _appended(event: Any) -> datetime:
