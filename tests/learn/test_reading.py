@@ -1,7 +1,7 @@
 """What gates read of the book."""
 
 import pytest
-from booking import book, sighted
+from learn.booking import book, sighted
 
 from streams.database import connect, migrate
 from streams.learn.reading import snapshot
