@@ -72,8 +72,9 @@ def _asked(url: str, gate: str, question: GateQuestion, *, strict: bool, token: 
             return _read(answer.read(BODY_BYTES_MAX), (gate, question.agent, question.environment), strict=strict)
     except urllib.error.HTTPError as error:
         with error:
-            code = USAGE if error.code in (400, 404, 422) else UNREACHABLE
-            return Checked(code, None, f"The gate refused to answer: HTTP {error.code} {_problem(error)}".strip())
+            problem = _problem(error)
+            code = USAGE if problem and error.code in (400, 404, 422) else UNREACHABLE  # a stranger's 404 is no answer
+            return Checked(code, None, f"The gate refused to answer: HTTP {error.code} {problem}".strip())
     except (OSError, http.client.HTTPException, ValueError) as error:  # a body cut short, a header that is none
         return Checked(UNREACHABLE, None, f"The gate at {url} could not be reached: {error}")
 

@@ -47,7 +47,7 @@ def deadletters() -> None:
 @click.option("--agent", help="Only this agent's.")
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
 def list_(limit: int, reason: str | None, agent: str | None, *, as_json: bool) -> None:
-    """The newest dead letters, oldest first.
+    """The newest dead letters, newest first.
 
     Example: tocsin deadletters list --agent billing-bot --json
     """

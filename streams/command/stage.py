@@ -134,11 +134,26 @@ class Stage:
         thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         thread.start()
         self._stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
-        self.jira = SandboxJira(path=self.settings.datadir / "sandbox-jira.json")
-        self.slack = SandboxSlack(path=self.settings.datadir / "sandbox-slack.json")
+        ports = [self._kept_port(name) for name in ("jira", "slack")]  # so that links of yesterday still lead somewhere
+        self.jira = SandboxJira(path=self.settings.datadir / "sandbox-jira.json", port=ports[0])
+        self.slack = SandboxSlack(path=self.settings.datadir / "sandbox-slack.json", port=ports[1])
         self.sandbox_urls = {"Jira": self.submit(self.jira.start()), "Slack": self.submit(self.slack.start())}
         self._stack.callback(lambda: self.submit(self.jira.stop()))
         self._stack.callback(lambda: self.submit(self.slack.stop()))
+
+    def _kept_port(self, name: str) -> int:
+        """The port that this sandbox server had before, if it is free, else a free one."""
+        path = self.settings.datadir / f"sandbox-{name}.port"
+        wanted = int(path.read_text(encoding="utf-8")) if path.exists() else 0
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        path.write_text(str(port), encoding="utf-8")
+        return port
 
     def environment(self) -> dict[str, str]:
         """What the roles are told."""

@@ -18,6 +18,7 @@ from ..records.timeline import Headers
 log = logging.getLogger(__name__)
 
 ACK_S = 10.0  # a send unacknowledged for longer ends the role: whoever takes over reads the same messages again
+END_S = 4.0  # a broker that is gone is not waited for longer; the process ends next
 SESSION_MS = 10_000
 FETCH_BYTES = 4 * 1024 * 1024
 REQUEST_BYTES = 2 * 1024 * 1024
@@ -87,8 +88,8 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.subscribe([self._topic], listener=self)
 
     async def stop(self) -> None:
-        with suppress(TimeoutError):  # of a broker that is gone; the process ends next
-            await asyncio.wait_for(self._consumer.stop(), ACK_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._consumer.stop(), END_S)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - the client's name
         async with self._working:  # what is in flight is finished and committed, or has failed
@@ -220,7 +221,7 @@ class Output:
     async def stop(self) -> None:
         """Does not wait longer for a broker that is gone than for one that answers."""
         try:
-            await asyncio.wait_for(self._producer.stop(), self._ack_s)
+            await asyncio.wait_for(self._producer.stop(), min(self._ack_s, END_S))
         except TimeoutError:
             log.warning("Kafka did not answer while intake ended")
             await self._producer.client.close()

@@ -188,7 +188,9 @@ def test_the_same_trouble_has_one_fingerprint_over_sessions_releases_and_days(de
         said = (one for _, one in run(decider, history(decider, 300, **who)).said)
         return {one.fingerprint for one in said if isinstance(one, Finding)}
 
-    assert prints(), "the samples never make it say anything"
+    assert prints(), (
+        "the samples never make it say anything: give SAMPLES in tests/contract/running.py what it looks for"
+    )
     if Fact not in decider.reads:
         assert prints() == prints(session="another", release="8")
     else:

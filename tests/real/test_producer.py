@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
@@ -18,9 +17,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "producer.py"
 async def test_its_session_arrives_with_three_identical_tool_errors(kafka: str, tmp_path: Path) -> None:
     generation = next(generations)
     await topics.ensure(kafka, generation)
-    example = await asyncio.create_subprocess_exec(
-        sys.executable, str(EXAMPLE), stdout=asyncio.subprocess.PIPE, env={**os.environ, "TOCSIN_KAFKA": kafka}
-    )
+    example = await asyncio.create_subprocess_exec(sys.executable, str(EXAMPLE), kafka, stdout=asyncio.subprocess.PIPE)
     said, _ = await asyncio.wait_for(example.communicate(), 30)
     assert example.returncode == 0
     session = said.decode().strip()
