@@ -69,8 +69,7 @@ def _sink(name: str, configured: Mapping[str, bool], row: Any) -> Sink:
 def _clock(lag_s: float | None, lag_s_max: float) -> tuple[str, ...]:
     if lag_s is None:
         return (
-            "Event time is not known: no event was read yet. Send one to the topic agent.events. "
-            "After the first one, silent partitions are waited for (a minute).",
+            "No event was read yet, or silent partitions are still waited for. Send one to the topic agent.events.",
         )
     if lag_s > lag_s_max:
         return (f"Event time stands {lag_s:.0f} s behind: intake, detect or respond is down or has a backlog.",)
