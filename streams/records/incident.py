@@ -104,10 +104,11 @@ class Due(Struct, frozen=True, tag="due", tag_field="record"):
     """People should hear of this. One per grouping key of the incident; `of` says how many there are."""
 
     incident: Incident
-    want: tuple[str, ...]  # page, ticket, duplicate, acknowledged, update, settled, outcome
+    want: tuple[str, ...]  # page, ticket, duplicate, acknowledged, update, raised, settled, outcome
     grouping: str
     of: int
     at: datetime  # wall clock of the input
+    explained: str = ""  # title of the incident's parent, where it is known
 
 
 class Cleared(Struct, frozen=True, tag="cleared", tag_field="record", omit_defaults=True):
@@ -124,6 +125,7 @@ class Grouped(Struct, frozen=True, tag="grouped", tag_field="record"):
     incident: str
     parent: str
     at: datetime
+    title: str = ""  # the parent's, where it is known
 
 
 class Released(Struct, frozen=True, tag="released", tag_field="record"):

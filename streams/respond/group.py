@@ -15,6 +15,7 @@ from .life import PARENT
 from .routing import Grouping, pages
 
 MEMBERS_MAX = 500
+TITLE_MAX = 150
 REMEMBERED = timedelta(hours=24)  # of event time, for members of no group
 TELLING = {"page", "ticket"}
 
@@ -28,6 +29,7 @@ class Member(Struct, frozen=True, array_like=True):
     parent: str | None = None  # the incident that explains it
     over: str = ""  # the incident whose outcome ended it: it still counts as a trouble of its time, speaks for nobody
     elsewhere: bool = False  # merged by another group: by its dependency's, or by its agent's
+    title: str = ""
 
     @property
     def merged(self) -> bool:
@@ -70,20 +72,25 @@ class Group:
         known = {member.fingerprint: member for member in memory.all}
         old = known.get(incident.fingerprint)
         merged = incident.stage == "merged"
-        this = Member(incident.first_seen, incident.fingerprint, incident.id, pages(incident), elsewhere=merged)
+        title = incident.title[:TITLE_MAX]
+        this = Member(
+            incident.first_seen, incident.fingerprint, incident.id, pages(incident), elsewhere=merged, title=title
+        )
         if old is not None and old.incident == incident.id:
             this = replace(this, told=old.told, parent=old.parent)
         known[incident.fingerprint] = this
         members = self._recent(known.values())
         parents = explained(members, self.window, self.least)
+        by_name = {member.incident: member for member in members}
         after: list[Member] = []
         said: list[Any] = []
         for member in members:
-            changed, news = _moved(member, parents.get(member.incident), due, incident.id)
+            parent = by_name.get(parents.get(member.incident, ""))
+            changed, news = _moved(member, parent, due, incident.id)
             after.append(changed)
             said += news
-        parent = parents.get(incident.id)
-        answer = Cleared(due, "group", f"grouped:{parent}" if parent else None)
+        speaker = parents.get(incident.id)
+        answer = Cleared(due, "group", f"grouped:{speaker}" if speaker else None)
         return Step(_remembered(memory, _bounded(after, {*parents, *parents.values()})), (answer, *said))
 
     def _recent(self, members: Iterable[Member]) -> tuple[Member, ...]:
@@ -133,19 +140,19 @@ def _order(member: Member) -> tuple[datetime, str]:
     return member.first_seen, member.fingerprint
 
 
-def _moved(member: Member, parent: str | None, due: Due, asking: str) -> tuple[Member, tuple[Any, ...]]:
+def _moved(member: Member, speaker: Member | None, due: Due, asking: str) -> tuple[Member, tuple[Any, ...]]:
     """A member after the weighing, and what its incident has to hear. The one that asks gets its answer anyway."""
+    parent = speaker.incident if speaker else None
+    grouped = (Grouped(member.incident, speaker.incident, due.at, speaker.title),) if speaker else ()
     if member.incident == asking:
         told = member.told or parent is None
         # Told before it was explained: its ticket is a duplicate now.
-        news = (
-            (Grouped(member.incident, parent, due.at),) if member.told and parent not in (None, member.parent) else ()
-        )
+        news = grouped if member.told and parent != member.parent else ()
         return replace(member, told=told, parent=parent or (member.parent if member.merged else None)), news
     if parent == member.parent or member.over:
         return member, ()
     if parent is not None:
-        return replace(member, parent=parent), (Grouped(member.incident, parent, due.at),)
+        return replace(member, parent=parent), grouped
     if member.told:
         return member, ()  # merged before; it stays with the parent it has
     return replace(member, parent=None), (Released(member.incident, "group", due.at),)

@@ -8,10 +8,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..records import (
+    SEVERITIES,
     Acknowledgement,
     Cleared,
     Done,
     Grouped,
+    Incident,
     Obligation,
     Outcome,
     Receipt,
@@ -92,10 +94,15 @@ class IncidentLife:
             judged = judge(incident, life.horizon or incident.last_seen, life.known, finding)
             if judged == "again":
                 return self._opened(life, record, mark)
-        incident, tally = absorb(incident, life.tally, finding)
+        before = incident
+        incident, tally = absorb(before, life.tally, finding)
         if judged == "muted" and DRY_RUN not in incident.held:
             incident = replace(incident, held=(str(incident.outcome),))
-        return _told(noted(replace(life, incident=incident, tally=tally), record, mark), record)
+        step = _told(noted(replace(life, incident=incident, tally=tally), record, mark), record)
+        if not _raised(before, incident) or finding.dry_run:
+            return step
+        # After the question for a page, whose answers replace the reasons held.
+        return Step(step.remember, (*step.say, *alone(incident, "raised", record.at)))
 
     def _opened(self, life: Life | None, record: Sighted, mark: str) -> Step[Life]:
         before = life.incident if life else None
@@ -108,6 +115,12 @@ class IncidentLife:
         past = (*life.past, replace(before, evidence=()))[-PAST_MAX:]
         new = Life(incident, tally, record.at, life.known, life.recent, since=life.horizon, past=past)
         return _told(noted(new, record, mark), record)
+
+
+def _raised(before: Incident, after: Incident) -> bool:
+    """A ticket that people have says less than is known now."""
+    rose = SEVERITIES.index(after.severity) < SEVERITIES.index(before.severity)
+    return rose and "ticket" in after.told and after.stage not in OVER
 
 
 def _belated(life: Life) -> Step[Life]:
@@ -219,7 +232,8 @@ def _grouped(life: Life, record: Grouped) -> Step[Life]:
     incident = replace(incident, stage="merged")
     # A ticket is closed once; should the parent change afterwards, the page says so.
     want = "update" if "transition" in incident.told else "duplicate"
-    return Step(replace(life, incident=incident), (incident, *alone(incident, want, record.at)))
+    asks = tuple(replace(due, explained=record.title) for due in alone(incident, want, record.at))
+    return Step(replace(life, incident=incident), (incident, *asks))
 
 
 def _released(life: Life, record: Released) -> Step[Life]:

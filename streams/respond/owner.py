@@ -141,11 +141,13 @@ class OwnerDesk:
         said: list[Obligation] = []
         if "page" in incident.told and want & {"update", "outcome", "duplicate"}:
             after = (page, ticket) if "ticket" in incident.told else (page,)
-            said.append(
-                self._owed(due, "page", _next(incident, "page"), writing.page(values, incident, due.at), *after)
-            )
+            page_doc = writing.page(values, incident, due.at, explained=due.explained)
+            said.append(self._owed(due, "page", _next(incident, "page"), page_doc, *after))
         if "ticket" in incident.told and "outcome" in want:
             comment = writing.understood(values, incident)
+            said.append(self._owed(due, "comment", _next(incident, "comment"), comment, ticket))
+        if "ticket" in incident.told and "raised" in want:
+            comment = writing.raised(values, incident, due.at)
             said.append(self._owed(due, "comment", _next(incident, "comment"), comment, ticket))
         if "ticket" in incident.told and "duplicate" in want:
             duplicate = writing.duplicate(values, incident)

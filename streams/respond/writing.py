@@ -28,13 +28,17 @@ MEANS: dict[OutcomeValue, str] = {
     "cannot_reproduce": "If it is seen again, a new ticket is opened.",
     "unspecified": "Nobody said why. If it is seen again, a new ticket is opened.",
 }
+CLOSE = (
+    "Say how it ended when you resolve the ticket: set its Outcome field, where there is one "
+    f"({', '.join(value for value in MEANS if value != 'unspecified')}), else choose the resolution that says it."
+)
 CORRECT = (
-    "To correct this, decide again on the ticket, the incident's page or in Slack: the last decision wins. "
+    "To correct this, decide again on the ticket or on the incident's page: the last decision wins. "
     "Reopening the ticket takes it back."
 )
 
 
-def page(values: BookValues, incident: Incident, at: datetime, *, mention: str = "") -> PageDoc:
+def page(values: BookValues, incident: Incident, at: datetime, *, mention: str = "", explained: str = "") -> PageDoc:
     over = incident.stage in ("resolved", "closed", "merged")
     return PageDoc(
         incident=incident.id,
@@ -45,7 +49,7 @@ def page(values: BookValues, incident: Incident, at: datetime, *, mention: str =
         lines=_lines(values, incident, at),
         evidence=() if over else _telling(incident),
         steps=() if over else _steps(values, incident)[:STEPS_MAX],
-        todo=_todo(incident),
+        todo=_todo(incident, explained),
         links=_links(values, incident),
         mention=mention,
         ticket=f"{incident.id}:ticket:1",
@@ -104,6 +108,20 @@ def understood(values: BookValues, incident: Incident) -> CommentDoc:
     )
 
 
+def raised(values: BookValues, incident: Incident, at: datetime) -> CommentDoc:
+    """Said under the ticket when the trouble became more severe: the ticket itself is never edited."""
+    return CommentDoc(
+        incident=incident.id,
+        deployment=values.deployment,
+        ticket=f"{incident.id}:ticket:1",
+        lines=(
+            f"Severity is {incident.severity} now, since {moment(at)}: it rose after this ticket was opened.",
+            f"By then seen {_count(incident)}; first {moment(incident.first_seen)}, last {moment(incident.last_seen)}.",
+            "The summary, priority and labels above are those it was opened with.",
+        ),
+    )
+
+
 def duplicate(values: BookValues, incident: Incident) -> TransitionDoc:
     parent = incident.parent or ""
     return TransitionDoc(
@@ -150,13 +168,14 @@ def moment(at: datetime) -> str:
 
 
 def age(since: datetime, now: datetime) -> str:
+    """An age in words that stay true: nobody writes a ticket again each time somebody reads it."""
     seconds = int((now - since).total_seconds())
     if seconds < 0:
-        return "ahead of our clock"
+        return "ahead of our clock when this was written"
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // size} {unit} before this was written"
+    return f"{seconds} s before this was written"
 
 
 def _state(incident: Incident) -> str:
@@ -173,7 +192,7 @@ def _lines(values: BookValues, incident: Incident, at: datetime) -> Pairs:
     expected = f" (expected: {incident.expected})" if incident.expected else ""
     found = (
         ("What", f"{incident.observed or incident.title}{expected}"),
-        ("Since", f"{moment(incident.first_seen)}, {age(incident.first_seen, at)}; last {moment(incident.last_seen)}"),
+        ("Since", _since(incident, at)),
         ("How many", _count(incident)),
         ("Owner", _owner(values, incident)),
         ("Agent", about.agent or incident.subject.get("agent", "")),
@@ -185,6 +204,11 @@ def _lines(values: BookValues, incident: Incident, at: datetime) -> Pairs:
         ("Decided by", incident.resolved_by or ""),
     )
     return tuple((label, clip(value)) for label, value in found if value)
+
+
+def _since(incident: Incident, at: datetime) -> str:
+    first, last = incident.first_seen, incident.last_seen
+    return f"{moment(first)} ({age(first, at)}); last {moment(last)}"
 
 
 def _count(incident: Incident) -> str:
@@ -224,18 +248,24 @@ def _address(line: str) -> bool:
 
 def _links(values: BookValues, incident: Incident) -> Pairs:
     runbook = [line.strip() for line in values.runbooks.get(incident.detector, "").splitlines()]
-    own = (("Incident", f"{values.pages_url}/incidents/{quote(incident.id, safe='')}"),) if values.pages_url else ()
-    return (*own, *(("Runbook", line) for line in runbook if _address(line)))
+    shown = [("Incident", incident.id)]
+    shown += [("Bigger incident", incident.parent)] if incident.stage == "merged" and incident.parent else []
+    own = tuple((label, f"{values.pages_url}/incidents/{quote(name, safe='')}") for label, name in shown)
+    return (*(own if values.pages_url else ()), *(("Runbook", line) for line in runbook if _address(line)))
 
 
-def _todo(incident: Incident) -> str:
+def _todo(incident: Incident, explained: str) -> str:
     if incident.stage in ("resolved", "closed"):
         return MEANS[incident.outcome or "unspecified"]
     if incident.stage == "merged":
-        return f"Follow {incident.parent}; this one takes its outcome."
+        bigger = f"“{clip(explained, HEADLINE_MAX)}”" if explained else incident.parent
+        return f"Follow {bigger}; this one takes its outcome."
     if incident.acknowledged_by:
-        return f"{clip(incident.acknowledged_by)} is on it. When it is over, say how it ended."
-    return "Acknowledge, follow the steps, then say how it ended: the outcome teaches the evaluator and the gate."
+        return f"{clip(incident.acknowledged_by)} is on it. When it is over, say on the incident's page how it ended."
+    return (
+        "Acknowledge it on the incident's page, follow the steps, then say there or on the ticket how it ended: "
+        "the outcome teaches the evaluator and the gate."
+    )
 
 
 def _actions(incident: Incident) -> tuple[str, ...]:
@@ -253,7 +283,7 @@ def _sections(values: BookValues, incident: Incident) -> tuple[tuple[str, tuple[
     sections = (
         ("What is wrong", (clip(incident.title), *_observed(incident), *expected, *hint, *before)),
         ("First steps", _steps(values, incident)),
-        ("How to close this", ("Resolve the ticket with the resolution that says how it ended.", CORRECT)),
+        ("How to close this", (CLOSE, CORRECT)),
     )
     return tuple(section for section in sections if section[1])
 

@@ -34,7 +34,7 @@ def test_a_page_says_what_since_when_how_many_who_and_what_to_do(world):
     assert page.headline == "High: billing: tool search keeps failing"
     assert dict(page.lines) == {
         "What": "5 errors of search in the last 20 calls (expected: fewer than 3)",
-        "Since": "2026-09-01 12:00:00 UTC, 3 min ago; last 2026-09-01 12:00:00 UTC",
+        "Since": "2026-09-01 12:00:00 UTC (3 min before this was written); last 2026-09-01 12:00:00 UTC",
         "How many": "at least 5 times, in 1 session",
         "Owner": "payments (agent billing matches billing)",
         "Agent": "billing",
@@ -82,6 +82,25 @@ def test_a_ticket_carries_what_a_person_needs_without_opening_anything_else(worl
     assert ticket.seed == "blue/v1:tool.repeated_error:search#1"
     assert [heading for heading, _ in ticket.sections] == ["What is wrong", "First steps", "How to close this"]
     assert "agent.events/1/0/7" in ticket.evidence[0]
+
+
+def test_a_ticket_says_where_its_outcome_is_set(world):
+    world.finds("search")
+    how, _ = dict(world.body("search", "ticket")["sections"])["How to close this"]
+    assert "Outcome field" in how
+    assert all(outcome in how for outcome in ("fixed", "accepted_risk", "cannot_reproduce"))
+
+
+def test_a_page_says_where_to_acknowledge(world):
+    assert "on the incident's page" in world.finds("search").page("search").todo
+
+
+def test_a_page_of_a_group_names_the_bigger_incident_by_its_title_and_links_to_it(world):
+    world.finds("search", title="CRM is down").at(20).finds("refund").at(40).finds("mail")
+    page = world.page("refund", 3)
+    assert (page.state, page.todo) == ("merged", "Follow “CRM is down”; this one takes its outcome.")
+    bigger = "https://tocsin.example/incidents/v1%3Atool.repeated_error%3Asearch%231"
+    assert ("Bigger incident", bigger) in page.links
 
 
 def test_evidence_is_data_with_every_place_it_came_from(world):

@@ -4,6 +4,7 @@ import random
 
 import builders as b
 import pytest
+from msgspec.structs import replace
 from stories.world import World, commented, edited, page, ticket
 
 
@@ -33,8 +34,31 @@ def test_a_trouble_that_becomes_severe_pages_once(world):
     world.finds("search", severity="medium")
     world.at(60).finds("search", severity="critical")
     world.at(120).finds("search", severity="critical")
-    world.told(ticket("search"), page("search")).told_nothing_else()
+    world.told(ticket("search"), page("search"), commented("search", "critical")).told_nothing_else()
     assert world.incident("search").severity == "critical"
+
+
+def test_the_ticket_learns_of_each_rise_of_severity_once(world):
+    for second, severity in enumerate(("low", "medium", "low", "medium", "high", "high")):
+        world.at(60 * second).finds("search", severity=severity, count=2, session=f"s{second}")
+    world.told(ticket("search"), commented("search", "medium"), commented("search", "high"), page("search"))
+    world.told_nothing_else()
+    assert world.obligations[f"{world.id('search')}:comment:2"].after == (f"{world.id('search')}:ticket:1",)
+    since, seen, _ = world.body("search", "comment", 2)["lines"]
+    assert since.startswith("Severity is high now, since 2026-09-01 12:04:00 UTC")
+    assert "at least 10 times, in 5 sessions; first 2026-09-01 12:00:00 UTC" in seen
+
+
+def test_a_rise_before_anybody_was_told_or_after_it_is_over_needs_no_comment(world):
+    world.silences(300, matchers={"agent": "billing"})
+    world.finds("search", severity="low").at(60).finds("search", severity="medium").told_nothing()
+    world.at(301).told(ticket("search")).at(310).decides("search", "wont_fix").told(commented("search", "wont_fix"))
+    world.at(320).finds("search", event=305, severity="high").told_nothing_else()
+
+
+def test_a_detector_on_trial_comments_on_no_ticket(world):
+    world.finds("search", severity="medium").told(ticket("search"))
+    world.at(60).finds("search", severity="high", dry_run=True).told_nothing()
 
 
 def test_an_incident_that_outlives_many_releases_names_the_newest_ones(world):
@@ -157,7 +181,12 @@ def test_the_order_of_arrival_makes_no_other_incidents(seed):
     shuffled = World()
     for one in random.Random(seed).sample(sightings, len(sightings)):
         shuffled.take(one)
-    assert shuffled.incident("search") == straight.incident("search")
+    # How often the severity rose is what people saw, and may differ.
+    assert _without_comments(shuffled.incident("search")) == _without_comments(straight.incident("search"))
+
+
+def _without_comments(incident):
+    return replace(incident, told={kind: told for kind, told in incident.told.items() if kind != "comment"})
 
 
 @pytest.mark.parametrize("seed", range(20))
