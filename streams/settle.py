@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 TURN = "turn"  # the part that moves with every transaction, even one that read nothing from the log
 PUBLISH_MAX = 500
 REQUEST_BYTES_MAX = 2 * 1024 * 1024
+END_S = 4.0  # a broker that is gone is not waited for longer at the end: what is unacknowledged is still owed
 
 
 class NotTheWriter(Exception):
@@ -114,7 +116,8 @@ class LogReader:
     async def stop(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(consumer.stop(), END_S)
 
 
 async def positions(conn: Connection, reader: str) -> dict[str, int]:
@@ -166,11 +169,27 @@ def _unheard(_topic: str) -> None:
     pass
 
 
+async def ended(work: Coroutine[Any, Any, None], stopping: asyncio.Event, within_s: float) -> None:
+    """The work to its end, but not for longer than `within_s` after it was to stop."""
+    task, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task], timeout=within_s)
+    finally:
+        stop.cancel()
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
 class Publisher:
     """Sends the rows of `publish` in their order, one publisher at a time; a row goes after its acknowledgement."""
 
-    def __init__(self, uri: str, bootstrap: str, *, refused: Callable[[str], None] = _unheard) -> None:
-        self._uri, self._bootstrap, self._refused = uri, bootstrap, refused
+    def __init__(
+        self, uri: str, bootstrap: str, *, refused: Callable[[str], None] = _unheard, end_s: float = END_S
+    ) -> None:
+        self._uri, self._bootstrap, self._refused, self._end_s = uri, bootstrap, refused, end_s
         self._stopping = asyncio.Event()
         self._hint: Hint | None = None
 
@@ -183,7 +202,7 @@ class Publisher:
         """Until stopped. Kafka or the database being away is waited for: the rows keep."""
         while not self._stopping.is_set():
             try:
-                await self._session()
+                await ended(self._session(), self._stopping, self._end_s)
             except (KafkaError, psycopg.OperationalError, OSError) as error:
                 log.warning("publisher: %s; trying again", type(error).__name__)
                 await rest(self._stopping, 1.0)
@@ -203,11 +222,20 @@ class Publisher:
             self._hint = hint
             if not lock.held:
                 return
-            await producer.start()
             try:
+                await producer.start()
                 await self._turns(lock.conn, producer, hint)
             finally:
+                await self._end(producer)
+
+    async def _end(self, producer: AIOKafkaProducer) -> None:
+        """In the middle of things it takes its time: what it still sends must not overtake what the next one sends."""
+        try:
+            async with asyncio.timeout(self._end_s if self._stopping.is_set() else None):
                 await producer.stop()
+        except TimeoutError:
+            log.warning("publisher: Kafka did not answer at the end; what was not acknowledged is said again")
+            await producer.client.close()
 
     async def _turns(self, conn: Connection, producer: AIOKafkaProducer, hint: Hint) -> None:
         while not self._stopping.is_set():

@@ -100,6 +100,26 @@ async def test_back_pressure_does_not_stall_for_a_second_at_a_time(running: Runn
     consumer.resume_partitions(tps)
 
 
+async def test_a_healthy_engine_is_not_reported_as_stuck(
+    kafka: str, generation: int, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No stream reads the changelogs, and Faust would say so every 2.4 s from the fifth minute on."""
+    consumer, later = running.app.consumer, time.monotonic() + 3600
+    changelogs = [tp for tp in consumer.assignment() if tp.topic not in running.engine.groups]
+    await tell(kafka, generation)
+    await running.until(lambda: any(consumer.highwater(tp) for tp in changelogs))
+
+    def reported() -> str:
+        caplog.clear()
+        for tp in changelogs:
+            consumer.verify_event_path(later, tp)
+        return caplog.text
+
+    assert "has not started processing" not in reported()
+    running.app.transport.limits = Limits(without=frozenset({"own watch"}))
+    assert "has not started processing" in reported()
+
+
 class Looking(Consumer):
     """A consumer whose fetches are only looked at."""
 
@@ -144,12 +164,17 @@ def text(running: Running) -> str:
     return generate_latest(running.registry).decode()
 
 
-async def test_a_finding_arrives(kafka: str, generation: int, running: Running) -> None:
+async def tell(kafka: str, generation: int) -> None:
+    """One message that makes a finding."""
     message = of_events(*(b.tool_failed(n) for n in range(3)))
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     await producer.start()
     await producer.send_and_wait(named(TIMELINE, generation), message.value, partition=0, headers=list(message.headers))
     await producer.stop()
+
+
+async def test_a_finding_arrives(kafka: str, generation: int, running: Running) -> None:
+    await tell(kafka, generation)
     timeline = Timeline(kafka, generation, Story())
     deadline = time.monotonic() + PATIENCE_S
     while not (found := await timeline.findings()):

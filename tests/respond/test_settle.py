@@ -275,3 +275,22 @@ async def test_what_is_said_reaches_kafka_in_order_with_its_headers(book: str, k
     messages = await said(kafka, names.incidents)
     assert [one.value for one in messages] == [*(str(n).encode() for n in range(700)), None]
     assert messages[0].headers == (("n", b"x"),) and refused == [names.incidents]
+
+
+async def test_a_broker_that_has_fallen_silent_does_not_hold_up_the_end(book: str) -> None:
+    """Its client would wait for 40 seconds."""
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read(-1)
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1") as server:
+        host, port = server.sockets[0].getsockname()
+        publisher = Publisher(book, f"{host}:{port}", end_s=0.2)
+        task = asyncio.create_task(publisher.run())
+        async with asyncio.timeout(10):
+            await asked.wait()
+            publisher.stop()
+            await task

@@ -74,10 +74,10 @@ class Engine:
                 self._look(starting)
                 await _within(stop, LOOKS_S)
         finally:
-            try:
-                await asyncio.wait_for(self.app.stop(), self.limits.session_s)
-            except TimeoutError:
+            ending = asyncio.ensure_future(self.app.stop())
+            if (await asyncio.wait([ending], timeout=self.limits.end_s))[1]:  # Faust may swallow a cancellation
                 leave("it cannot be stopped in time")
+            ending.result()
             starting.cancel()
             watchdog.stop()
 

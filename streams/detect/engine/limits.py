@@ -17,6 +17,7 @@ Rule = Literal[
     "contiguous",
     "finish",
     "leave",
+    "own watch",
 ]
 Step = Literal["folded", "said", "fenced", "remembered", "committed"]
 
@@ -30,6 +31,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     heartbeat_s: float = 3.0
     ack_s: float = 10.0  # a send unacknowledged that long ends the process
     gap_s: float = 10.0  # so does a gap in its own clock
+    end_s: float = 10.0  # and an end that takes that long
     commit_s: float = 1.0
     group: int = 64  # messages
     within_s: float = 0.005
