@@ -204,8 +204,8 @@ def test_tests_have_no_mocks_and_no_sleeps_to_synchronise() -> None:
 
 
 def test_the_repository_names_no_machine_and_no_registry() -> None:
-    strange = re.compile(
-        r"/work/|/root/|repo\.maven|pypi\.org|files\.pythonhosted|repo1\.maven|registry\.npmjs|deb\.debian"
-    )
+    """A home or working folder of somebody's machine, or an address that packages come from."""
+    hosts = r"pypi|pythonhosted|npmjs|maven|debian|crates|rubygems"
+    strange = re.compile(rf"(?<![\w.])/(work|root|home)/\w|//[\w.-]*\b({hosts})\b[\w.-]*\.(org|com|io)")
     for path in [*FILES, ROOT / "requirements.lock", ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "Makefile"]:
         assert not strange.search(path.read_text(encoding="utf-8")), path
