@@ -32,7 +32,8 @@ def policy_or_exit(settings: environment.Settings) -> policies.Policy:
     try:
         return policies.load(settings.policy)
     except policies.PolicyError as error:
-        raise click.ClickException(f"The policy has errors, nothing was started.\n{error}") from None
+        click.echo(f"The policy has errors, nothing was started.\n{error}", err=True)  # whole lines: file:line: what
+        raise click.exceptions.Exit(1) from None
 
 
 def token_of(datadir: Path) -> str:
