@@ -33,7 +33,7 @@ def policy_or_exit(settings: environment.Settings) -> policies.Policy:
         return policies.load(settings.policy)
     except policies.PolicyError as error:
         click.echo(f"The policy has errors, nothing was started.\n{error}", err=True)  # whole lines: file:line: what
-        raise click.exceptions.Exit(1) from None
+        sys.exit(1)
 
 
 def token_of(datadir: Path) -> str:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from intake.sample import raw
-from real.taking import Timeline, Worker, generations, letters, produce, producing, timeline, until, values
+from real.taking import Timeline, Worker, generations, letters, produce, producing, timeline, values
 
 from streams import deadletters, topics
 from streams.deadletters import NoSuchLetter, NotResendable
@@ -220,18 +220,6 @@ async def test_a_position_beyond_the_end_stops_intake_with_an_explanation(
     with Worker(kafka, generation, tmp_path, epoch=2) as worker:
         found = await timeline(kafka, generation, lambda t: len(t.events) > 7, worker.log.read_text)
     assert all(each.position and each.position.source.startswith("agent.events/2/") for each in found.events)
-
-
-async def test_two_copies_under_one_name_are_told_so(kafka: str, generation: int, tmp_path: Path) -> None:
-    with Worker(kafka, generation, tmp_path) as first, Worker(kafka, generation, tmp_path) as second:
-        await until(
-            lambda: "TOCSIN_REPLICA" in said(first) + said(second)
-        )  # whoever gives up first leaves the other be
-        assert "is there another copy running as intake-0?" in said(first) + said(second)
-
-
-def said(worker: Worker) -> str:
-    return worker.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
