@@ -276,4 +276,12 @@ def key_of(ctx: Ctx) -> str:
 def excerpt(event: Any, **more: Any) -> Excerpt:
     """An event as evidence."""
     kind = event.__struct_config__.tag
-    return Excerpt(position=str(event.position), type=kind, at=event.time, session=event.data.ctx.session_id, **more)
+    return Excerpt(
+        position=str(event.position),
+        type=kind,
+        at=event.time,
+        session=event.data.ctx.session_id,
+        id=event.id,
+        cause=event.causationid,
+        **more,
+    )

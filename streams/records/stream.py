@@ -82,13 +82,15 @@ class Excerpt(Struct, frozen=True, omit_defaults=True):
     args_hash: str | None = None
     result_hash: str | None = None
     value: float | None = None
+    id: str | None = None  # of the event, so that another one can name it as its cause
+    cause: str | None = None  # the event this one named as its cause
 
 
 class Fact(Struct, frozen=True, omit_defaults=True):
     """What sessions contribute to a wider question: sums per subject and 10-second bucket, order-free."""
 
-    kind: str  # evaluation, exposure
-    subject: tuple[str, ...]
+    kind: str  # one of detect/facts.py
+    subject: tuple[str, ...]  # the first word decides the partition: what a decider's key may be made of
     bucket: datetime  # start of the bucket
     sums: dict[str, int]
     about: About
