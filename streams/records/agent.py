@@ -19,6 +19,7 @@ from .envelope import (
     Milliseconds,
     Money,
     Name,
+    Number,
     Open,
     PolicyRef,
     Short,
@@ -30,7 +31,6 @@ from .envelope import (
 
 Links = Annotated[dict[str, Uri], Meta(max_length=32)]
 Names = Annotated[list[Name], Meta(max_length=512)]
-Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
 
 
 class Task(Struct, frozen=True, omit_defaults=True):
@@ -58,6 +58,7 @@ class SessionStartedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     links: Links | None = None
     tools: Names | None = None
     expected_tools: Names | None = None
+    expected_effects: Names | None = None  # kinds of effects without which the work was not done
 
 
 class SessionStarted(Event, tag="agent.session.started.v1"):

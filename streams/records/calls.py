@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from .envelope import Count, Ctx, Error, Event, Hash, Id, Milliseconds, Money, Name, Short, Status, Uri
+from .envelope import Count, Ctx, Error, Event, Hash, Id, Milliseconds, Money, Name, Number, Short, Status, Uri
 
 
 class Resource(Struct, frozen=True, omit_defaults=True):
@@ -69,6 +69,9 @@ class ToolCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     args_hash: Hash | None = None
     result_hash: Hash | None = None
     result_bytes: Count | None = None
+    empty: bool | None = None  # it answered nothing: null, [], "no results", a diff of no lines
+    hits: Count | None = None  # of a retrieval: how many documents it found
+    top_score: Number | None = None  # of a retrieval: the best document's
     error: Error | None = None
     attempt: Count | None = None
     retry_of: Id | None = None

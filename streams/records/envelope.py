@@ -18,6 +18,7 @@ Uri = Annotated[str, Meta(max_length=2048)]
 When = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
+Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
 
 NANO = Decimal(10) ** 9
 MONEY_MAX = Decimal(10) ** 9  # a single amount beyond a billion is a unit mistake, not a price
