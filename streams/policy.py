@@ -13,8 +13,10 @@ import jsonschema
 import msgspec
 from msgspec import Meta, Struct, field
 
+from .detect.agents import AgentRules, Given
 from .detect.catalogue import DETECTORS
-from .records import Severity
+from .detect.detector import Chosen
+from .records import SEVERITIES, Severity
 
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 AtLeastOne = Annotated[int, Meta(ge=1, le=10**9)]
@@ -75,12 +77,14 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Stanza(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every detector has; its own thresholds stand beside."""
+    """What every detector has; its own thresholds stand beside, and what differs for some agents below."""
 
     severity: Severity
     runbook: str = ""
     dry_run: bool = False
+    owner: str = ""  # who is owed its findings, whoever owns the agent
     thresholds: Any = None
+    overrides: tuple[tuple[str, Chosen[Any]], ...] = ()
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -91,10 +95,21 @@ class Policy(Struct, frozen=True, kw_only=True):
     grouping: Grouping
     storm: Storm
     sources: tuple[Source, ...]
+    agents: tuple[AgentRules, ...]
     gates: dict[str, Gate]
     detectors: dict[str, Stanza]
     outcomes: dict[str, str]  # Jira resolution name -> outcome
     digest: str = ""
+
+    @property
+    def given(self) -> Given:
+        """What detectors are told besides their thresholds."""
+        return Given(
+            bucket_s=self.time.bucket_s,
+            minute_s=self.time.minute_s,
+            agents=self.agents,
+            owned=tuple(glob for owner in self.owners for glob in owner.agents),
+        )
 
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +120,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     grouping: Grouping = Grouping()
     storm: Storm = Storm()
     sources: list[Source] = []
+    agents: list[AgentRules] = []
     gates: dict[str, Gate] = field(default_factory=lambda: {"promotion": Gate()})
     outcomes: dict[str, str] = {}
     detectors: dict[str, dict[str, Any]] = {}
@@ -160,12 +176,14 @@ def schema() -> dict[str, Any]:
 
 def _stanza_schema(detector: Any) -> dict[str, Any]:
     own = msgspec.json.schema(detector.limits)["$defs"][detector.limits.__name__]["properties"]
+    per_agent = {"severity": {"enum": list(SEVERITIES)}, "dry_run": {"type": "boolean"}, **own}
+    override = {"type": "object", "properties": per_agent, "additionalProperties": False}
     shared = {
-        "severity": {"enum": ["critical", "high", "medium", "low"]},
         "runbook": {"type": "string"},
-        "dry_run": {"type": "boolean"},
+        "owner": {"type": "string"},
+        "agents": {"type": "object", "additionalProperties": override},
     }
-    return {"type": "object", "properties": {**shared, **own}, "additionalProperties": False}
+    return {"type": "object", "properties": {**shared, **per_agent}, "additionalProperties": False}
 
 
 def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -188,6 +206,7 @@ def _policy(merged: dict[str, Any]) -> Policy:
         grouping=file.grouping,
         storm=file.storm,
         sources=tuple(file.sources),
+        agents=tuple(file.agents),
         gates=file.gates,
         detectors=stanzas,
         outcomes={key.lower(): value for key, value in file.outcomes.items()},
@@ -196,13 +215,23 @@ def _policy(merged: dict[str, Any]) -> Policy:
 
 
 def _stanza(detector: Any, given: dict[str, Any]) -> Stanza:
-    shared = {key: given[key] for key in ("severity", "runbook", "dry_run") if key in given}
-    own = {key: value for key, value in given.items() if key not in shared}
+    shared: dict[str, Any] = {key: given[key] for key in ("severity", "runbook", "dry_run", "owner") if key in given}
+    own = {key: value for key, value in given.items() if key not in shared and key != "agents"}
     shared.setdefault("severity", detector.severity)
     try:
-        return Stanza(**shared, thresholds=msgspec.convert(own, detector.limits))
+        thresholds = msgspec.convert(own, detector.limits)
+        overrides = tuple(
+            (glob, _chosen(detector, {**own, **some}, shared)) for glob, some in given.get("agents", {}).items()
+        )
     except msgspec.ValidationError as error:
         raise PolicyError(f"detectors.{detector.name}: {error}") from None
+    return Stanza(**shared, thresholds=thresholds, overrides=overrides)
+
+
+def _chosen(detector: Any, given: dict[str, Any], usual: dict[str, Any]) -> Chosen[Any]:
+    own = {key: value for key, value in given.items() if key not in ("severity", "dry_run")}
+    severity = given.get("severity", usual["severity"])
+    return Chosen(msgspec.convert(own, detector.limits), severity, given.get("dry_run", usual.get("dry_run", False)))
 
 
 def _explain(error: Any, text: str) -> tuple[int, str]:

@@ -5,34 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .facts import BUCKET_S
+from .agents import Given
 from .scope.evaluator_failures import EvaluatorFailures
-from .scope.exposure import MINUTE_S, ExposureMinutes
+from .scope.exposure import ExposureMinutes
 from .session.cost import SessionCost
 from .session.evaluations import CriticalEvaluator, EvaluationFacts
 from .session.exposure import ExposureFacts
 from .session.rejections import IntakeRejections
 from .session.tool_errors import RepeatedToolError
 
-SESSION_DETECTORS: tuple[Any, ...] = (RepeatedToolError, SessionCost, CriticalEvaluator, IntakeRejections)
+SESSION_DETECTORS: tuple[Any, ...] = (
+    RepeatedToolError,
+    SessionCost,
+    CriticalEvaluator,
+    IntakeRejections,
+)
 SCOPE_DETECTORS: tuple[Any, ...] = (EvaluatorFailures,)
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
+NOTHING_GIVEN = Given()
 
 
-def session_deciders(stanzas: Mapping[str, Any], bucket_s: int = BUCKET_S) -> tuple[Any, ...]:
+def session_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
     """What folds the timeline: detectors with their thresholds, then what says facts."""
-    return (*_made(SESSION_DETECTORS, stanzas), EvaluationFacts(bucket_s), ExposureFacts(bucket_s))
+    return (*_made(SESSION_DETECTORS, stanzas, given), EvaluationFacts(given.bucket_s), ExposureFacts(given.bucket_s))
 
 
-def scope_deciders(stanzas: Mapping[str, Any], bucket_s: int = BUCKET_S, minute_s: int = MINUTE_S) -> tuple[Any, ...]:
+def scope_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
     """What folds the facts."""
-    return (*_made(SCOPE_DETECTORS, stanzas, bucket_s=bucket_s), ExposureMinutes(minute_s))
+    return (*_made(SCOPE_DETECTORS, stanzas, given), ExposureMinutes(given.minute_s))
 
 
-def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any], **more: Any) -> list[Any]:
+def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any], given: Given) -> list[Any]:
     made = []
     for detector in detectors:
         stanza = stanzas[detector.name]
-        made.append(detector(stanza.thresholds, stanza.severity, **more))
-        made[-1].dry_run = stanza.dry_run  # the fold marks what it says
+        made.append(
+            detector(stanza.thresholds, stanza.severity, given, stanza.overrides, dry_run=stanza.dry_run),
+        )
     return made

@@ -1,9 +1,35 @@
-"""The facts of one timeline message: summed per subject and bucket, so that order and grouping do not matter."""
+"""The facts of one timeline message: summed per subject and bucket, so that order and grouping do not matter.
+
+| kind | subject | sums | marks | said by |
+| --- | --- | --- | --- | --- |
+| session | agent, release, environment, task kind | started, ended, each status, ms, steps, tokens, nano, … and `cost#`, `ms#`, `steps#`, `tokens#` | | session/totals.py |
+| spent | agent, environment, task kind | none (the sample's value: a session's cost so far) | | session/totals.py |
+| alive | `fleet`, environment | events | agent | session/totals.py |
+| config | agent, release, environment | | what:hash | session/totals.py |
+| crash | agent, environment | crashes | node | session/crashes.py |
+| model | agent, release, environment, provider, model | calls, errors, input, output, nano, priced, unpriced, `ms#`, … | | session/calls.py |
+| provider | provider, model | calls, errors | agent (of errors) | session/calls.py |
+| tool | agent, release, environment, tool, server | calls, errors, denied, `ms#`, … | | session/calls.py |
+| tool_error | server or tool | errors | agent, session, error | session/calls.py |
+| write | resource | writes | agent, session | session/calls.py |
+| retrieval | agent, release, environment, tool | calls, empty, scored, score | | session/calls.py |
+| late | agent, environment | late, ahead | | session/calls.py |
+| evaluation | agent, evaluator, release, environment | passed, failed, broken, unscored, score | | session/evaluations.py |
+| evaluator | evaluator | scored, broken | agent (of broken) | session/evaluations.py |
+| feedback | agent, release, environment | positive, negative | | session/evaluations.py |
+| case | agent, evaluator, release, environment | `+case`, `-case` | | session/evaluations.py |
+| permission | agent, environment, action | allowed, denied, … | session (of denied) | session/permissions.py |
+| number | agent, environment, name | n, micro | | session/numbers.py |
+| exposure | agent, release, environment | sessions | failures | session/exposure.py |
+
+A name ending in `#` is a family: `ms#12` counts values whose logarithmic index (methods/sketch.py) is 12.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -11,6 +37,7 @@ from ..records import ClockForwarded, Excerpt, Fact, Facts
 
 BUCKET_S = 10
 SAMPLES_MAX = 5
+MARKS_MAX = 500  # of one fact
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Facts | ClockForwarded)
@@ -19,37 +46,60 @@ _decoder = msgspec.json.Decoder(Facts | ClockForwarded)
 def bucket_of(at: datetime, bucket_s: int = BUCKET_S) -> datetime:
     """The start of the event-time bucket."""
     seconds = int(at.timestamp())
-    return datetime.fromtimestamp(seconds - seconds % bucket_s, UTC)
+    return _moment(seconds - seconds % bucket_s)
+
+
+@lru_cache(maxsize=4096)  # the same object again: its hash and its text are made once
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+class _Sum:
+    """Facts of one address, while they are added up."""
+
+    __slots__ = ("first", "last", "marks", "samples", "sums")
+
+    def __init__(self, first: Fact) -> None:
+        self.first, self.last = first, first
+        self.sums: dict[str, int] | None = None  # none: there is only the first
+        self.marks: dict[str, None] = {}
+        self.samples: tuple[Excerpt, ...] = ()
+
+    def add(self, fact: Fact) -> None:
+        if self.sums is None:
+            self.sums, self.samples = dict(self.first.sums), self.first.samples
+            self.marks = dict.fromkeys(self.first.marks)
+        for name, value in fact.sums.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+        if fact.marks and len(self.marks) < MARKS_MAX:
+            self.marks.update(dict.fromkeys(fact.marks))
+        if fact.samples:
+            self.samples = latest(self.samples + fact.samples)
+        self.last = fact
+
+    def fact(self) -> Fact:
+        if self.sums is None:
+            return self.first
+        kind, subject, bucket = self.first.kind, self.first.subject, self.first.bucket
+        return Fact(kind, subject, bucket, self.sums, self.last.about, tuple(self.marks), self.samples)
 
 
 def aggregate(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     """One fact per kind, subject and bucket."""
-    found: dict[tuple[object, ...], Fact] = {}
+    found: dict[tuple[object, ...], _Sum] = {}
     for fact in facts:
         address = (fact.kind, fact.subject, fact.bucket)
         known = found.get(address)
-        found[address] = fact if known is None else _added(known, fact)
-    return tuple(found.values())
+        if known is None:
+            found[address] = _Sum(fact)
+        else:
+            known.add(fact)
+    return tuple(one.fact() for one in found.values())
 
 
 def latest(samples: Iterable[Excerpt]) -> tuple[Excerpt, ...]:
     """The newest few, each once: the newest of all are among the newest of every part, however they were grouped."""
     return tuple(sorted(set(samples), key=lambda sample: (sample.at, sample.position))[-SAMPLES_MAX:])
-
-
-def _added(one: Fact, other: Fact) -> Fact:
-    sums = dict(one.sums)
-    for name, value in other.sums.items():
-        sums[name] = sums.get(name, 0) + value
-    return Fact(
-        kind=one.kind,
-        subject=one.subject,
-        bucket=one.bucket,
-        sums=sums,
-        about=other.about,
-        marks=tuple(dict.fromkeys(one.marks + other.marks)),
-        samples=latest(one.samples + other.samples),
-    )
 
 
 def pack(record: Facts | ClockForwarded) -> bytes:

@@ -6,17 +6,24 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
-from ..records import About, Ctx, Excerpt, Fact, Facts, Finding, SessionEnded, SessionStarted, Tick
+from ..records import (
+    About,
+    Ctx,
+    Excerpt,
+    Fact,
+    Facts,
+    SessionEnded,
+    SessionStarted,
+    Tick,
+)
 from ..step import Decider
+from .detector import SessionDetector
 from .ports import Writes
-from .shelf import FINGERPRINTS_MAX, Live, moment, wanted
+from .readers import Readers
+from .shelf import Live, moment, wanted
+from .stamps import Stamps
 from .wakes import Wakes
 
-REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
-EVIDENCE_MAX = 10
-BRIEF_MAX = 128  # characters of each part of an attribution in facts: one record holds those of a hundred events
 LIVE_MAX = 4_000  # decoded shelves kept between groups: more of them cost more in garbage collection than they save
 FRESHENED_S = 3600.0  # how old the newest time in the store may be
 SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
@@ -43,10 +50,12 @@ class Fold:
         self, deciders: Iterable[Decider[Any]], recall: Recall, policy: str = "", idle_s: float = SESSION_IDLE_S
     ) -> None:
         self.deciders = {decider.name: decider for decider in deciders}
-        self.recall, self.policy, self.idle_s = recall, policy, idle_s
+        self.recall, self.idle_s = recall, idle_s
+        self._always = {name for name, one in self.deciders.items() if isinstance(one, SessionDetector)}
         self.isolated: list[Isolated] = []
         self.echoes = 0
-        self._readers: dict[type, tuple[Decider[Any], ...]] = {}
+        self._stamps = Stamps(self.deciders, policy)
+        self._readers = Readers(self.deciders.values())
         self._live: dict[str, Live] = {}
         self._touched: dict[str, Live] = {}
         self._gone: dict[str, int] = {}
@@ -54,15 +63,26 @@ class Fold:
 
     def event(self, event: Any, partition: int) -> list[Any]:
         """What the deciders say to one event of the timeline; an echo says nothing."""
-        key, position = key_of(event.data.ctx), event.position
+        ctx = event.data.ctx
+        key, session, root = key_of(ctx), ctx.session_id, ctx.root_session_id
+        readers = self._readers.of(event)
         live = self._shelf(key, partition)
+        alone = root is None or root == session
+        said = self._heard(readers.all if alone else readers.own, key, live, event)
+        if not alone and readers.of_root:
+            above = self._shelf(ctx.root, partition)
+            said += self._heard(readers.of_root, ctx.root, above, event)
+        return said
+
+    def _heard(self, deciders: tuple[Decider[Any], ...], key: str, live: Live, event: Any) -> list[Any]:
+        position = event.position
         if live.echo(position.source, position.offset, f"{event.source}\x1f{event.id}"):
             self.echoes += 1
             return []
         self._note(key, live, event)
         said: list[Any] = []
-        for decider in self._readers_of(type(event)):
-            if self._key(decider, event) is not None:
+        for decider in deciders:
+            if decider.name in self._always or self._key(decider, event) is not None:
                 said += self._step(decider, key, live, event)
         return self._stamped(said, live, str(position), key) if said else said
 
@@ -72,7 +92,7 @@ class Fold:
         fresh: dict[str, bool] = {}
         out: list[Any] = []
         for fact in batch.facts:
-            for decider in self._readers_of(Fact):
+            for decider in self._readers.of_fact(fact.kind):
                 key = self._key(decider, fact)
                 if key is None:
                     continue
@@ -125,13 +145,6 @@ class Fold:
                 del self._live[key]
         return writes
 
-    def _readers_of(self, kind: type) -> tuple[Decider[Any], ...]:
-        found = self._readers.get(kind)
-        if found is None:
-            found = tuple(decider for decider in self.deciders.values() if kind in decider.reads)
-            self._readers[kind] = found
-        return found
-
     def _wakes_of(self, partition: int) -> Wakes:
         return self._wakes.setdefault(partition, Wakes())
 
@@ -150,25 +163,42 @@ class Fold:
             self._gone.pop(key, None)
         return live
 
+    def _stamped(self, said: Iterable[Any], live: Live, cause: str, key: str) -> list[Any]:
+        return self._stamps.on(said, live, cause, key)
+
     def _note(self, key: str, live: Live, event: Any) -> None:
         seconds, kind, ctx = event.time.timestamp(), type(event), event.data.ctx
-        fresh = live.newest_s == 0.0
+        if key == ctx.root and ctx.root != ctx.session_id:  # a subagent's event on the shelf of its root
+            self._note_below(key, live, seconds, ctx)
+            return
+        fresh = live.newest_s == 0.0 or live.about.session is None
         if seconds // FRESHENED_S > live.newest_s // FRESHENED_S:  # a session that only beats is alive in the store too
             self._touched[key] = live
         live.newest_s = max(live.newest_s, seconds)
         if fresh or kind is SessionStarted:
             given = getattr(event.data, "attribution", None) or live.about.attribution
             live.about = About(ctx.agent.id, ctx.agent.version, ctx.env, ctx.session_id, ctx.root, ctx.user, given)
+            live.brief = None
             self._touched[key] = live
         if fresh or kind is SessionEnded:
             live.ended = live.ended or kind is SessionEnded
             self._touched[key] = live
             self._arm(key, live)
 
+    def _note_below(self, key: str, live: Live, seconds: float, ctx: Ctx) -> None:
+        """Until the root's own first event is seen, the shelf is about the agent that was seen first."""
+        fresh = live.newest_s == 0.0
+        live.newest_s = max(live.newest_s, seconds)
+        if fresh:
+            live.about = About(ctx.agent.id, ctx.agent.version, ctx.env, None, ctx.root, ctx.user)
+            self._touched[key] = live
+            self._arm(key, live)
+
     def _note_fact(self, key: str, live: Live, fact: Fact) -> None:
         fresh = live.newest_s == 0.0
         live.newest_s = max(live.newest_s, fact.bucket.timestamp())
-        live.about = fact.about
+        if fact.about.agent:
+            live.about = fact.about
         self._touched[key] = live
         if fresh:
             self._arm(key, live)
@@ -228,43 +258,6 @@ class Fold:
         if step.say:
             self._touched[key] = live
         return step.say
-
-    def _stamped(self, said: Iterable[Any], live: Live, cause: str, key: str) -> list[Any]:
-        """A finding's id is fingerprint, memory key and cause; who it is about is what the shelf knows."""
-        out: list[Any] = []
-        for saying in said:
-            if isinstance(saying, Finding):
-                if self._repeats(saying, live):
-                    continue
-                saying = msgspec.structs.replace(
-                    saying,
-                    id=f"{saying.fingerprint}|{key}|{cause}",
-                    policy=self.policy,
-                    about=saying.about if saying.about.agent else live.about,
-                    evidence=saying.evidence[-EVIDENCE_MAX:],
-                    dry_run=saying.dry_run or getattr(self.deciders.get(saying.detector), "dry_run", False),
-                )
-            elif isinstance(saying, Fact) and live.about.attribution and not saying.about.attribution:
-                about = msgspec.structs.replace(saying.about, attribution=_brief(live.about.attribution))
-                saying = msgspec.structs.replace(saying, about=about)
-            out.append(saying)
-        return out
-
-    def _repeats(self, finding: Finding, live: Live) -> bool:
-        """Whether this shelf said so less than a minute of event time ago; a higher severity is news."""
-        what, at_s = f"{finding.fingerprint}|{finding.severity}", finding.at.timestamp()
-        if abs(at_s - live.said.get(what, -REPEAT_S)) < REPEAT_S:
-            return True
-        live.said[what] = at_s
-        if len(live.said) > FINGERPRINTS_MAX:
-            del live.said[min(live.said, key=live.said.__getitem__)]
-        return False
-
-
-def _brief(value: Any) -> Any:
-    if isinstance(value, msgspec.Struct):
-        return type(value)(*(_brief(getattr(value, name)) for name in value.__struct_fields__))
-    return value[:BRIEF_MAX] if isinstance(value, str) else value
 
 
 def key_of(ctx: Ctx) -> str:

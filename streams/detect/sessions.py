@@ -88,7 +88,7 @@ class Sessions(Folding):
         """All facts of one message for one facts partition are one record: its position guards against echoes."""
         of: dict[int, list[Fact]] = {}
         for fact in wire.aggregate(facts):
-            of.setdefault(partition_of("\x1f".join(fact.subject), self.facts_partitions), []).append(fact)
+            of.setdefault(partition_of(fact.subject[0], self.facts_partitions), []).append(fact)
         for partition, some in of.items():
             self.counts.facts += len(some)
             self._lines.setdefault(partition, []).append(wire.pack(Facts(position, tuple(some))))

@@ -68,6 +68,7 @@ class Live:
 
     __slots__ = (
         "about",
+        "brief",
         "changed",
         "due",
         "ended",
@@ -85,6 +86,7 @@ class Live:
         self.newest_s = 0.0
         self.ended = False
         self.about = About()
+        self.brief: About | None = None  # as facts say it
         self.positions: dict[str, int] = {}
         self.recent = b""
         self.kept: dict[str, tuple[int, bytes]] = {}  # as stored
@@ -103,7 +105,7 @@ class Live:
             shelf.about,
         )
         live.positions, live.kept, live.due, live.said = shelf.positions, shelf.memories, shelf.due, shelf.said
-        live.recent, live.memories, live.changed = shelf.recent, {}, {}
+        live.recent, live.memories, live.changed, live.brief = shelf.recent, {}, {}, None
         return live
 
     def encode(self) -> bytes:

@@ -59,13 +59,13 @@ def engine(
 
 def _sessions(policy: Policy, limits: Limits, generation: int) -> Groups:
     store: dict[str, bytes] = {}
-    fold = Fold(session_deciders(policy.detectors, policy.time.bucket_s), store.get, policy.digest)
+    fold = Fold(session_deciders(policy.detectors, policy.given), store.get, policy.digest)
     stage = Sessions(fold, store.get, topics.TIMELINE.partitions, topics.FACTS.partitions)
     return Groups(stage, store, named(topics.SESSIONS_CHANGELOG, generation), limits)
 
 
 def _scopes(policy: Policy, limits: Limits, generation: int) -> Groups:
     store: dict[str, bytes] = {}
-    deciders: Any = scope_deciders(policy.detectors, policy.time.bucket_s, policy.time.minute_s)
+    deciders: Any = scope_deciders(policy.detectors, policy.given)
     fold = Fold(deciders, store.get, policy.digest, idle_s=SCOPE_IDLE_S)
     return Groups(Scopes(fold, store.get), store, named(topics.SCOPES_CHANGELOG, generation), limits)

@@ -93,7 +93,7 @@ class Fact(Struct, frozen=True, omit_defaults=True):
     subject: tuple[str, ...]  # the first word decides the partition: what a decider's key may be made of
     bucket: datetime  # start of the bucket
     sums: dict[str, int]
-    about: About
+    about: About = About()  # stamped where the first word is the agent of the session that says it
     marks: tuple[str, ...] = ()  # distinct things to count once
     samples: tuple[Excerpt, ...] = ()
 

@@ -33,11 +33,10 @@ class Detection:
     """One event in, what is said about it out; then the clock."""
 
     def __init__(self, policy: Policy) -> None:
-        time = policy.time
         self._shelves, self._scopes_kept = Store(), Store()
-        deciders = (*session_deciders(policy.detectors, time.bucket_s), Tally())
+        deciders = (*session_deciders(policy.detectors, policy.given), Tally())
         self.sessions = Fold(deciders, self._shelves.get, policy.digest)
-        found = scope_deciders(policy.detectors, time.bucket_s, time.minute_s)
+        found = scope_deciders(policy.detectors, policy.given)
         self.scopes = Fold(found, self._scopes_kept.get, policy.digest, SCOPE_IDLE_S)
         self._ungrouped = 0
         self._ticks = 0

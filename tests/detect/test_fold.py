@@ -10,8 +10,9 @@ import pytest
 from msgspec import Struct
 
 from streams.detect.fingerprint import fingerprint
-from streams.detect.fold import EVIDENCE_MAX, LIVE_MAX, Fold
+from streams.detect.fold import LIVE_MAX, Fold
 from streams.detect.shelf import ENDS_STEPS, OUTLIVES_S
+from streams.detect.stamps import EVIDENCE_MAX
 from streams.records import Fact, Finding, Heartbeat, Position, Tick, ToolCalled
 from streams.step import Order, Step
 

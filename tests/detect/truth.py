@@ -35,11 +35,11 @@ class Pair:
     def __init__(self, rules: policy.Policy | None = None, deciders: Iterable[Any] = ()) -> None:
         rules = rules or policy.load()
         self.sessions_kept, self.scopes_kept = Kept(), Kept()
-        found = (*session_deciders(rules.detectors, rules.time.bucket_s), *deciders)
+        found = (*session_deciders(rules.detectors, rules.given), *deciders)
         self.sessions = Sessions(
             Fold(found, self.sessions_kept.get, rules.digest), self.sessions_kept.get, PARTITIONS, PARTITIONS
         )
-        wider = Fold(scope_deciders(rules.detectors), self.scopes_kept.get, rules.digest, SCOPE_IDLE_S)
+        wider = Fold(scope_deciders(rules.detectors, rules.given), self.scopes_kept.get, rules.digest, SCOPE_IDLE_S)
         self.scopes = Scopes(wider, self.scopes_kept.get)
         self._offsets = dict.fromkeys(range(PARTITIONS), 0)
 

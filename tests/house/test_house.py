@@ -14,12 +14,18 @@ FILES = sorted(path for path in STREAMS.rglob("*.py"))
 PRODUCT = [*FILES, *sorted((ROOT / "benchmarks").glob("*.py")), *sorted((ROOT / "examples").glob("*.py"))]
 
 DECIDE = (
+    "detect/agents.py",
     "detect/catalogue.py",
     "detect/clock.py",
+    "detect/detector.py",
     "detect/facts.py",
     "detect/fingerprint.py",
     "detect/fold.py",
     "detect/ports.py",
+    "detect/readers.py",
+    "detect/stamps.py",
+    "detect/traits.py",
+    "detect/methods/*.py",
     "detect/scopes.py",
     "detect/sessions.py",
     "detect/shelf.py",

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from ...records import Excerpt, Fact, Finding, Severity, Tick
 from ...step import Order, Step
-from ..facts import BUCKET_S, latest
+from ..detector import Detector
+from ..facts import latest
 from ..fingerprint import fingerprint
 from ..shelf import moment
 
@@ -48,7 +49,7 @@ class Sums(Struct, frozen=True, array_like=True):
     samples: tuple[Excerpt, ...] = ()
 
 
-class EvaluatorFailures:
+class EvaluatorFailures(Detector[Thresholds]):
     """Bernoulli CUSUM (Page 1954; log likelihood ratio of the odds), one step per closed 10-second bucket.
 
     Subject: agent and evaluator. The release is part of the memory's key, never of the fingerprint.
@@ -63,12 +64,8 @@ class EvaluatorFailures:
         "Check whether prompt, model or tools changed with this release.\n"
         "Hold the release; resolve the ticket with the outcome that fits."
     )
-    limits: type = Thresholds
-
-    def __init__(
-        self, thresholds: Thresholds | None = None, severity: Severity = "high", bucket_s: int = BUCKET_S
-    ) -> None:
-        self.thresholds, self.severity, self.bucket_s = thresholds or Thresholds(), severity, bucket_s
+    limits = Thresholds
+    kinds = ("evaluation",)
 
     def key(self, record: Any) -> str | None:
         return "\x1f".join((self.name, *record.subject)) if record.kind == "evaluation" else None
@@ -97,14 +94,14 @@ class EvaluatorFailures:
         said: tuple[Finding, ...] = ()
         waiting = []
         for bucket in sums.open:
-            if bucket.at_s + self.bucket_s > at_s:
+            if bucket.at_s + self.given.bucket_s > at_s:
                 waiting.append(bucket)
                 continue
             sums = self._stepped(sums, bucket)
             if self._told_again(sums, bucket):
                 sums = replace(sums, told_s=bucket.at_s)
                 said = (self._finding(sums, bucket),)
-        closed_s = max(sums.closed_s, math.floor(at_s / self.bucket_s) * self.bucket_s)
+        closed_s = max(sums.closed_s, math.floor(at_s / self.given.bucket_s) * self.given.bucket_s)
         after = replace(sums, open=tuple(waiting), closed_s=closed_s)
         return Step(after, said, self._end(waiting[0]) if waiting else None)
 
@@ -138,7 +135,7 @@ class EvaluatorFailures:
             subject={"agent": agent, "evaluator": evaluator},
             title=f"{agent}: evaluator {evaluator} fails too often",
             severity=self.severity,
-            at=moment(bucket.at_s + self.bucket_s),
+            at=moment(bucket.at_s + self.given.bucket_s),
             count=sums.failed,
             observed=f"{sums.failed} of {n} failed ({sums.failed / n:.0%}) in release {release or 'unknown'}",
             expected=f"about {p:.0%}",
@@ -147,7 +144,7 @@ class EvaluatorFailures:
         )
 
     def _end(self, bucket: Bucket) -> datetime:
-        return moment(bucket.at_s + self.bucket_s)
+        return moment(bucket.at_s + self.given.bucket_s)
 
 
 def _bounded(buckets: list[Bucket]) -> tuple[Bucket, ...]:

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from ...records import Excerpt, Finding, LlmCalled, SessionStarted, Severity, ToolCalled
 from ...step import Order, Step
+from ..detector import SessionDetector
 from ..fingerprint import fingerprint
 from ..fold import excerpt
+from ..traits import PRICED
 
 NANO = 10**9
 Amount = Annotated[float, Meta(ge=0, le=1e9)]
@@ -31,7 +33,7 @@ class Spent(Struct, frozen=True, array_like=True):
     dearest: tuple[tuple[int, Excerpt], ...] = ()
 
 
-class SessionCost:
+class SessionCost(SessionDetector[Thresholds]):
     """A session's cost only grows, so it is told on the call that crosses a limit: no window, never taken back.
 
     Subject: the agent. A call without a price counts as unpriced, never as free.
@@ -46,13 +48,8 @@ class SessionCost:
         "Look for a loop: the same tool and arguments, or growing input tokens.\n"
         "Set a budget on the session, or lower the agent's."
     )
-    limits: type = Thresholds
-
-    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "high") -> None:
-        self.thresholds, self.severity = thresholds or Thresholds(), severity
-
-    def key(self, record: LlmCalled | ToolCalled | SessionStarted) -> str | None:
-        return record.data.ctx.session_id
+    limits = Thresholds
+    only = PRICED
 
     def step(self, memory: Spent | None, record: Any) -> Step[Spent]:
         spent = memory or Spent()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Any
 
 from msgspec import Struct
 
-from ...records import About, EvalScored, Fact, Finding, Severity, Status
+from ...records import EvalScored, Fact, Finding, Severity, Status
 from ...step import Order, Step
+from ..agents import matches
+from ..detector import Detector, Nothing
 from ..facts import BUCKET_S, bucket_of
 from ..fingerprint import fingerprint
 from ..fold import excerpt
@@ -20,11 +21,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     critical: list[str] = []  # names of evaluators, globs: one failure is enough
 
 
-class Nothing(Struct, frozen=True, array_like=True):
-    """These deciders remember nothing."""
-
-
-class CriticalEvaluator:
+class CriticalEvaluator(Detector[Thresholds]):
     """An evaluator whose single failure is worth waking somebody. Subject: agent and evaluator."""
 
     name, version, memory = "eval.critical", 1, Nothing
@@ -36,14 +33,11 @@ class CriticalEvaluator:
         "Check what the session did after the failing step.\n"
         "Stop the release if the failure is real; mark it a false positive if it is not."
     )
-    limits: type = Thresholds
-
-    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "critical") -> None:
-        self.thresholds, self.severity = thresholds or Thresholds(), severity
+    limits = Thresholds
 
     def key(self, record: EvalScored) -> str | None:
         name = record.data.evaluator.name
-        return record.data.ctx.session_id if any(fnmatchcase(name, p) for p in self.thresholds.critical) else None
+        return record.data.ctx.session_id if matches(name, self.limits_for(record.data.ctx.agent.id).critical) else None
 
     def step(self, memory: Nothing | None, record: EvalScored) -> Step[Nothing]:
         data = record.data
@@ -56,7 +50,7 @@ class CriticalEvaluator:
             fingerprint=fingerprint(self.name, agent, evaluator),
             subject={"agent": agent, "evaluator": evaluator},
             title=f"{agent}: critical evaluator {evaluator} failed",
-            severity=self.severity,
+            severity=self.chosen(agent).severity,
             at=record.at,
             observed="failed" if data.score is None else f"score {data.score:g}",
             expected="passes every time",
@@ -89,7 +83,6 @@ class EvaluationFacts:
             subject=(ctx.agent.id, record.data.evaluator.name, ctx.agent.version, ctx.env),
             bucket=bucket_of(record.at, self.bucket_s),
             sums={what: 1},
-            about=About(agent=ctx.agent.id, release=ctx.agent.version, environment=ctx.env),
             samples=(_evidence(record),) if what == "failed" else (),
         )
         return Step(memory, (fact,))

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...records import About, EvalScored, Fact, SessionEnded, SessionStarted, SessionStatus
+from ...records import EvalScored, Fact, SessionEnded, SessionStarted, SessionStatus
 from ...step import Order, Step
 from ..facts import BUCKET_S, bucket_of
 
@@ -41,7 +41,6 @@ class ExposureFacts:
             subject=(ctx.agent.id, ctx.agent.version, ctx.env),
             bucket=bucket_of(record.at, self.bucket_s),
             sums={"sessions": 1} if counts else {},
-            about=About(agent=ctx.agent.id, release=ctx.agent.version, environment=ctx.env),
             marks=(f"{ctx.user or ctx.root}|{group}|{day}",) if group else (),
         )
         return Step(memory or Counted(), (fact,))

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from ...records import Finding, IntakeRejected, Severity
 from ...step import Order, Step
+from ..detector import SessionDetector
 from ..fingerprint import fingerprint
 from ..fold import excerpt
 
@@ -23,7 +24,7 @@ class Seen(Struct, frozen=True, array_like=True):
     reasons: dict[str, int] = {}
 
 
-class IntakeRejections:
+class IntakeRejections(SessionDetector[Thresholds]):
     """Subject: agent (or the source partition where no agent could be read) and reason."""
 
     name, version, memory = "intake.rejected", 1, Seen
@@ -35,14 +36,8 @@ class IntakeRejections:
         "Check the producer with `tocsin check --events FILE`.\n"
         "After the fix, `tocsin deadletters resend` brings the repaired events back."
     )
-    limits: type = Thresholds
+    limits = Thresholds
     REASONS_MAX = 64
-
-    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "high") -> None:
-        self.thresholds, self.severity = thresholds or Thresholds(), severity
-
-    def key(self, record: IntakeRejected) -> str | None:
-        return record.data.ctx.session_id
 
     def step(self, memory: Seen | None, record: IntakeRejected) -> Step[Seen]:
         seen = memory or Seen()

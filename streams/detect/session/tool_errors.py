@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from ...records import Excerpt, Finding, Severity, Status, ToolCalled
 from ...step import Order, Step
+from ..detector import SessionDetector
 from ..fingerprint import error_id, fingerprint, skeleton
 from ..fold import excerpt
 
@@ -28,7 +29,7 @@ class Calls(Struct, frozen=True, array_like=True):
     last: tuple[Call, ...]
 
 
-class RepeatedToolError:
+class RepeatedToolError(SessionDetector[Thresholds]):
     """In the last calls at least three errors of one tool that are the same error, or at least half of its calls.
 
     Subject: agent, tool and server, and the error where it is the same one. A person's denial is not a tool error.
@@ -43,13 +44,7 @@ class RepeatedToolError:
         "Check whether the tool's service is up and its credentials are valid.\n"
         "Stop the agent's retries, or roll the release back if it began with one."
     )
-    limits: type = Thresholds
-
-    def __init__(self, thresholds: Thresholds | None = None, severity: Severity = "high") -> None:
-        self.thresholds, self.severity = thresholds or Thresholds(), severity
-
-    def key(self, record: ToolCalled) -> str | None:
-        return record.data.ctx.session_id
+    limits = Thresholds
 
     def step(self, memory: Calls | None, record: ToolCalled) -> Step[Calls]:
         call = _call(record)

@@ -1,0 +1,91 @@
+"""What deciders leave open in what they say: ids, policy, and whom it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from ..records import About, Fact, Finding
+from .shelf import FINGERPRINTS_MAX, Live
+
+REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
+EVIDENCE_MAX = 10
+BRIEF_MAX = 128  # characters of each part of an attribution in facts: one record holds those of a hundred events
+
+
+class Stamps:
+    def __init__(self, deciders: Mapping[str, Any], policy: str) -> None:
+        self.deciders, self.policy = deciders, policy
+
+    def on(self, said: Iterable[Any], live: Live, cause: str, key: str) -> list[Any]:
+        """A finding's id is fingerprint, memory key and cause; who it is about is what the shelf knows."""
+        out: list[Any] = []
+        for saying in said:
+            if isinstance(saying, Fact):
+                out.append(_placed(saying, live))
+            elif not isinstance(saying, Finding):
+                out.append(saying)
+            elif not _repeats(saying, live):
+                out.append(self._finding(saying, live, cause, key))
+        return out
+
+    def _finding(self, finding: Finding, live: Live, cause: str, key: str) -> Finding:
+        about = _about(finding, live.about)
+        return msgspec.structs.replace(
+            finding,
+            id=f"{finding.fingerprint}|{key}|{cause}",
+            policy=self.policy,
+            about=about,
+            evidence=finding.evidence[-EVIDENCE_MAX:],
+            dry_run=finding.dry_run or on_trial(self.deciders.get(finding.detector), about.agent),
+        )
+
+
+def _about(finding: Finding, known: About) -> About:
+    """The shelf's, unless the finding says better: several agents may work in one session."""
+    if finding.about.agent:
+        return finding.about
+    agent = finding.subject.get("agent", known.agent)
+    if agent == known.agent:
+        return known
+    release = finding.releases[-1] if finding.releases else ""
+    return msgspec.structs.replace(known, agent=agent, release=release)
+
+
+def on_trial(decider: Any, agent: str) -> bool:
+    chosen = getattr(decider, "chosen", None)
+    return bool(chosen(agent).dry_run) if chosen else bool(getattr(decider, "dry_run", False))
+
+
+def _placed(fact: Fact, live: Live) -> Fact:
+    """A fact about the shelf's own agent says so, with a brief attribution; one about something wider says nothing."""
+    if fact.about.agent or fact.subject[0] != live.about.agent:
+        return fact
+    if live.brief is None:
+        known = live.about
+        live.brief = About(
+            agent=known.agent,
+            release=known.release,
+            environment=known.environment,
+            attribution=_brief(known.attribution),
+        )
+    return Fact(fact.kind, fact.subject, fact.bucket, fact.sums, live.brief, fact.marks, fact.samples)
+
+
+def _repeats(finding: Finding, live: Live) -> bool:
+    """Whether this shelf said so less than a minute of event time ago; a higher severity is news."""
+    what, at_s = f"{finding.fingerprint}|{finding.severity}", finding.at.timestamp()
+    if abs(at_s - live.said.get(what, -REPEAT_S)) < REPEAT_S:
+        return True
+    live.said[what] = at_s
+    if len(live.said) > FINGERPRINTS_MAX:
+        del live.said[min(live.said, key=live.said.__getitem__)]
+    return False
+
+
+def _brief(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return type(value)(*(_brief(getattr(value, name)) for name in value.__struct_fields__))
+    return value[:BRIEF_MAX] if isinstance(value, str) else value
