@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 
 from .envelope import Count, Ctx, Error, Event, Hash, Id, Milliseconds, Money, Name, Number, Short, Status, Uri
 
+CallTokens = Annotated[int, Meta(ge=0, le=10**9)]  # of one call; more is a mistake of units or of a sum, not a call
+
 
 class Resource(Struct, frozen=True, omit_defaults=True):
     uri: Uri
@@ -23,11 +25,13 @@ class Effect(Struct, frozen=True, omit_defaults=True):
 
 
 class Tokens(Struct, frozen=True, omit_defaults=True):
-    input: Count
-    output: Count
-    cache_read: Count | None = None
-    cache_write: Count | None = None
-    reasoning: Count | None = None
+    """As OpenTelemetry counts: `input` includes what was read from and written to a cache, `output` the reasoning."""
+
+    input: CallTokens
+    output: CallTokens
+    cache_read: CallTokens | None = None
+    cache_write: CallTokens | None = None
+    reasoning: CallTokens | None = None
 
 
 class LlmCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True):
