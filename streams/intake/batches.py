@@ -69,7 +69,7 @@ class Batcher:
         decode, dump, crc, plans, partitions = decoder.decode, encode, crc32, PLANS, self._partitions
         redact, found, lines, offsets = self._redactor.event, self._found, self._lines, self._offsets
         rules, allowed, slowly = self._reader.rules, self._reader.allowed, self._slowly
-        newest, trusted = EARLIEST, _trusted_until(messages)
+        newest, trusted, stamp, arrived = EARLIEST, _trusted_until(messages), -1, EARLIEST
         for message in messages:
             value = message.value
             if value is None or len(value) > EVENT_BYTES_MAX:
@@ -91,7 +91,10 @@ class Batcher:
             plan = plans[type(event)]
             if plan.get is not None and plan.get(data) != plan.nothing:
                 event = redact(event, found)
-            event.position = None
+            if message.timestamp != stamp:  # messages that were appended together have one stamp
+                stamp = message.timestamp
+                arrived = appended(stamp)
+            event.position, event.recordedtime = None, arrived
             partition = crc((ctx.root_session_id or ctx.session_id).encode()) % partitions
             lines[partition].append(dump(event))
             offsets[partition].append(message.offset)
@@ -115,6 +118,7 @@ class Batcher:
             self._rejected[letter.reason] += 1
             self._put(said.data.ctx.root, encode(said), message.offset)
             return
+        event.recordedtime = appended_at
         if event.time - appended_at <= AHEAD_TRUSTED:
             self._moved(source, event.time)
         self._put(event.data.ctx.root, encode(self._redactor.event(event, self._found)), message.offset)

@@ -13,6 +13,7 @@ from .timeline import Headers
 
 RESENT_OF = "tocsin-resent-of"  # on the source topic: which dead letter this message repairs
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_2100_MS = 4_102_444_800_000  # up to here a float of seconds is exact to the microsecond
 
 
 class DeadLetterHeaders(Struct, frozen=True, omit_defaults=True):
@@ -65,5 +66,7 @@ def unpack(value: bytes | None, headers: Headers) -> DeadLetter:
 
 def appended(timestamp_ms: int) -> datetime:
     """Kafka's timestamp as a time, whatever a producer wrote into it."""
+    if 0 <= timestamp_ms < _YEAR_2100_MS:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC)
     bounded = min(max(timestamp_ms, 0), 253_402_300_799_000)  # the last second of year 9999
     return _EPOCH + timedelta(milliseconds=bounded)

@@ -12,12 +12,13 @@ from intake.sample import NOW, NOW_MS, SOURCE, Message, event, in_session, raw
 
 from streams.intake.batches import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batcher, Taken
 from streams.intake.cloudevents import Reader
-from streams.intake.reasons import Reason
+from streams.intake.reasons import Reason, Rejection
 from streams.intake.redact import Redactor
 from streams.records import IntakeRejected, Watermarks
 from streams.records.deadletters import pack
 from streams.records.deadletters import unpack as unpack_letter
 from streams.records.timeline import Timed, partition_of, unpack
+from streams.replaying.reading import Reading, trusted
 
 PARTITIONS = 4
 
@@ -186,6 +187,29 @@ def test_sources_that_may_not_speak_are_refused_in_the_loop_too() -> None:
     assert working.done().rejected == {Reason.source_not_allowed.value: 1}
 
 
+def test_the_recorded_time_is_when_kafka_got_the_message_whatever_the_producer_said() -> None:
+    early, later = NOW_MS + 7, NOW_MS + 123_456
+    messages = [
+        Message(0, raw(recordedtime="2020-01-01T00:00:00Z"), timestamp=early),
+        Message(1, raw(), timestamp=early),
+        Message(2, raw(time=at(200), recordedtime="2020-01-01T00:00:00Z"), timestamp=later),
+        Message(3, raw(time=at(301), recordedtime="2020-01-01T00:00:00Z"), timestamp=early),  # looked at on its own
+    ]
+    recorded = [each.recordedtime for _, each in events(taken(*messages))]
+    assert recorded == [NOW + timedelta(milliseconds=ms) for ms in (7, 7, 123_456, 7)]
+
+
+@pytest.mark.parametrize("ahead_s", [-5, 299, 301, 86_399, 86_402])
+def test_a_replay_of_the_stored_timeline_judges_the_future_as_the_live_run_did(ahead_s: float) -> None:
+    live = taken(Message(0, raw(time=at(0))), Message(1, raw(time=at(ahead_s), recordedtime="2099-01-01T00:00:00Z")))
+    reading = Reading()
+    stored = [line for batch in live.batches for line in batch.value.split(b"\n") if b"intake.rejected" not in line]
+    read = [reading.read(line, n) for n, line in enumerate(stored)]
+    assert not any(isinstance(each, Rejection) for each in read)
+    newest = max(each.time for each in read if trusted(each))
+    assert {SOURCE: newest} == live.newest
+
+
 VALUES = st.one_of(
     st.none(),
     st.binary(max_size=40),
@@ -214,5 +238,5 @@ def test_what_was_taken_is_the_same_as_the_reader_reads() -> None:
     one_by_one = [Reader().read(value, datetime.now(UTC)) for value in values]
     found = [each for _, each in events(taken(*(Message(n, value) for n, value in enumerate(values))))]
     for each in found:
-        each.position = None
+        each.position = each.recordedtime = None  # the pipeline's own
     assert sorted(map(repr, found)) == sorted(map(repr, one_by_one))
