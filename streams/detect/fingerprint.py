@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
 VERSION = "v1"
 TEXT_CHARS_MAX = 512
 TOKENS_MAX = 20
-CACHED_MAX = 4096  # skeletons of at most 512 characters from texts of as many: 18 MB at the very worst
-WORDS_CACHED_MAX = 4096
-_TAIL = 2048
+SKELETONS_MAX = 4096  # remembered; texts of at most 512 characters, so 18 MB at the very worst
+WORDS_MAX = 8192
+WORD_CHARS_MAX = 64
 _INDENT_MAX = 512
-_STAR = "*"
+_TAIL = 2048
+STAR = "*"
 
 _TRACEBACK = "Traceback (most recent call last):"
-_QUOTED = r"\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)"
-_VARIABLE = re.compile(rf"https?://[^\s\"'`)\]}}>]+|{_QUOTED}")
 _URL = re.compile(r"https?://[^\s\"'`)\]}>]+")
-_DOCUMENT = re.compile(r"\{\s*[\"']")
-_SPLIT = re.compile(r"[\s()\[\]{},;:|<>]+")
+_VARIABLE = re.compile(rf"{_URL.pattern}|\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
+_SAYS = re.compile(r"[\"'](?:errors?|message|detail|code|reason|msg)[\"']\s*:")
 _QUOTES = str.maketrans("\"'`", "   ")
-_KEEP_AFTER = frozenset(("status", "http", "code", "error", "errno", "exit", "sqlstate"))
-_CODE = re.compile(r"-?\d{1,5}|[A-Z][A-Z0-9_]{2,}")
+_SPLIT = re.compile(r"[\s()\[\]{},;:|<>]+")
+_VARIES = re.compile(r"[\d/\\@$]")
+_CODE = re.compile(r"-?\d{1,5}|[A-Z]{1,5}-?\d{1,5}|[A-Z][A-Z_]{2,}|\d\d[A-Z]\d\d")
 _CODE_FIRST = re.compile(r"[1-5]\d\d(?: |: ?)(?!m?s\b|sec|min|bytes|[kmg]b\b)[A-Za-z]", re.IGNORECASE)
 _ID = re.compile(r"(?:req|call|run|toolu|msg|chatcmpl|sess|resp)[_-][^\W_]{3,}")
+_HASH = re.compile(r"[a-f]{7,}")  # one that happens to have no digit
 _EXCEPTION = re.compile(r"(?:[a-z_]\w*\.)+([A-Z]\w*)")
+_KEEP_AFTER = frozenset(
+    ("status", "http", "code", "error", "errno", "exit", "sqlstate", "statuscode", "errorcode", "exitcode")
+)
 _UNITS = frozenset(
     ("ms", "s", "sec", "secs", "seconds", "second", "minutes", "minute", "min", "kb", "mb", "gb", "bytes", "b")
 )
-_VARIES = re.compile(r"[\d/\\@$]")
 
 
 def fingerprint(detector: str, *subject: str) -> str:
@@ -40,45 +42,75 @@ def fingerprint(detector: str, *subject: str) -> str:
     return f"{VERSION}:{detector}:{digest}"
 
 
+def error_id(tool: str, kind: str | None, words: str) -> str:
+    """Which error of which tool this is; `words` are a skeleton, or what several skeletons have in common."""
+    return blake2b("\x1f".join((VERSION, tool, kind or "", words)).encode(), digest_size=8).hexdigest()
+
+
 def skeleton(message: str) -> str:
     """The words of an error message with everything variable as `*`; at most 20 words of 512 characters.
 
-    It costs the same for a megabyte: everything beyond what is looked at is cut off first.
+    A text of a megabyte costs no more than a short one: what is not looked at is cut off first.
     """
     return _skeleton(_cut(message))
 
 
-def error_id(tool: str, kind: str | None, words: str) -> str:
-    """Which error of which tool this is; `words` are a skeleton, or what several have in common."""
-    return blake2b("\x1f".join((VERSION, tool, kind or "", words)).encode(), digest_size=8).hexdigest()
-
-
 def _cut(message: str) -> str:
-    """Its beginning; of a Python traceback the last line."""
-    head = message[: TEXT_CHARS_MAX + _INDENT_MAX].lstrip()[:TEXT_CHARS_MAX]
+    """The beginning; of a Python traceback the last line."""
+    head = message[: TEXT_CHARS_MAX + _INDENT_MAX].strip()[:TEXT_CHARS_MAX]
     if _TRACEBACK not in head:
         return head
-    tail = message[-_TAIL:].rstrip()
-    before, newline, line = tail.rpartition("\n")
-    return line.strip()[:TEXT_CHARS_MAX] if newline and before else message[message.rfind("\n") + 1 :][:TEXT_CHARS_MAX]
+    return message[-_TAIL:].strip().rpartition("\n")[2].strip()[:TEXT_CHARS_MAX]
 
 
-@lru_cache(maxsize=CACHED_MAX)
+@lru_cache(maxsize=SKELETONS_MAX)
 def _skeleton(text: str) -> str:
     tokens: list[str] = []
-    before = "status" if _CODE_FIRST.match(text) else ""
-    for raw in _SPLIT.split(_plain(text)):
-        token, word = _word(raw)
+    before, last = "status" if _CODE_FIRST.match(text) else "", ""
+    for raw in _SPLIT.split(_unquoted(text)):
+        token, code = _word(raw[:WORD_CHARS_MAX])
         if not token:
             continue
-        if token == _STAR and before in _KEEP_AFTER and _CODE.fullmatch(word):
-            token = word
-        elif before in _KEEP_AFTER and word.isupper() and _CODE.fullmatch(word):
-            token = word
+        if code and _names_a_code(before):
+            token = code
         before = token
-        if tokens and tokens[-1] == _STAR and (token == _STAR or token in _UNITS):
+        if last == STAR and (token == STAR or token in _UNITS):
             continue
+        last = token
         tokens.append(token)
         if len(tokens) == TOKENS_MAX:
             break
     return " ".join(tokens)
+
+
+def _unquoted(text: str) -> str:
+    """URLs and what stands in quotes vary, except in a document that says what went wrong: its words are in quotes."""
+    at = text.find("{")
+    if at < 0 or not _SAYS.search(text, at):
+        return _VARIABLE.sub(" * ", text)
+    return _VARIABLE.sub(" * ", text[:at]) + _URL.sub(" * ", text[at:].translate(_QUOTES))
+
+
+@lru_cache(maxsize=WORDS_MAX)
+def _word(raw: str) -> tuple[str, str]:
+    """The token, empty for mere punctuation, and what to keep of it after a word that announces a code."""
+    word = raw.strip(".!?\"'`")
+    if word.isalpha():
+        return STAR if _HASH.fullmatch(word) else word.lower(), word if _CODE.fullmatch(word) else ""
+    exception = _EXCEPTION.fullmatch(word)
+    if exception:
+        return exception.group(1).lower(), ""
+    name, equals, value = word.partition("=")
+    if name and equals and not _VARIES.search(name):
+        name = name.lower()
+        return f"{name}={value if _names_a_code(name) and _CODE.fullmatch(value) else ''}", ""
+    if word[:5] in ("HTTP/", "http/"):
+        return "http", ""
+    if _VARIES.search(word) or _ID.match(word):
+        return STAR, word if _CODE.fullmatch(word) else ""
+    said = any(map(str.isalnum, word)) or word == STAR
+    return word.lower() if said else "", word if _CODE.fullmatch(word) else ""
+
+
+def _names_a_code(word: str) -> bool:
+    return word in _KEEP_AFTER or word.rpartition("_")[2] in _KEEP_AFTER

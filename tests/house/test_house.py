@@ -21,6 +21,7 @@ DECIDE = (
     "detect/facts.py",
     "detect/fingerprint.py",
     "detect/fold.py",
+    "detect/likeness.py",
     "detect/ports.py",
     "detect/readers.py",
     "detect/stamps.py",
