@@ -21,6 +21,7 @@ from .records import (
     IntakeRejected,
     Obligation,
     Outcome,
+    PolicyChanged,
     Watermarks,
 )
 from .records.deadletters import DeadLetterHeaders
@@ -54,6 +55,7 @@ RECORDS: dict[str, type[Struct]] = {
     "facts": Facts,
     "watermarks": Watermarks,
     "obligation": Obligation,
+    "policy_changed": PolicyChanged,
 }
 EVENTS: dict[str, type[Event]] = {
     str(event.__struct_config__.tag): event

@@ -20,6 +20,7 @@ from .records import (
     GateDecision,
     Incident,
     Outcome,
+    PolicyChanged,
     Watermarks,
 )
 
@@ -67,6 +68,7 @@ EXPOSURE = Topic("tocsin.exposure", "agent@release@environment", (Exposure,), pa
 INCIDENTS = Topic("tocsin.incidents", "incident", (Incident,), partitions=1, retention_ms=90 * DAY_MS)
 OUTCOMES = Topic("tocsin.outcomes", "incident", (Outcome,), partitions=1, retention_ms=90 * DAY_MS)
 GATES = Topic("tocsin.gates", "agent@release@environment", (GateDecision,), partitions=1, retention_ms=90 * DAY_MS)
+POLICY = Topic("tocsin.policy", "digest", (PolicyChanged,), partitions=1, retention_ms=90 * DAY_MS)
 DEADLETTERS = Topic("tocsin.deadletters", "source position", (DeadLetter,), partitions=1, retention_ms=30 * DAY_MS)
 SESSIONS_CHANGELOG = Topic("tocsin.shelves.sessions", "session", (), compacted=True, internal=True)
 SCOPES_CHANGELOG = Topic("tocsin.shelves.scopes", "subject", (), compacted=True, internal=True)
@@ -81,6 +83,7 @@ TOPICS = (
     INCIDENTS,
     OUTCOMES,
     GATES,
+    POLICY,
     DEADLETTERS,
     SESSIONS_CHANGELOG,
     SCOPES_CHANGELOG,

@@ -97,7 +97,8 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
     resolved_by: str | None = None
     previous_ticket: str | None = None  # of the episode before this one
     told: dict[str, int] = {}  # how many obligations of each kind people are owed for it so far
-    policy: str = ""
+    policy: str = ""  # digest, of the last finding
+    held_policy: str = ""  # digest of the policy that held it back, while something does
 
 
 class Due(Struct, frozen=True, tag="due", tag_field="record"):

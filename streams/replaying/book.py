@@ -87,4 +87,4 @@ def values_of(policy: Policy, pages: str) -> BookValues:
     shipped = {detector.name: detector.runbook for detector in DETECTORS}
     runbooks = shipped | {name: stanza.runbook for name, stanza in policy.detectors.items() if stanza.runbook}
     values = msgspec.convert(policy, BookValues, from_attributes=True)
-    return msgspec.structs.replace(values, runbooks=runbooks, pages_url=pages)
+    return msgspec.structs.replace(values, runbooks=runbooks, pages_url=pages, policy=policy.digest)

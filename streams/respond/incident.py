@@ -21,7 +21,7 @@ from ..records import (
     Sighted,
 )
 from ..step import Order, Step
-from .life import OVER, PARENT, PAST_MAX, Life, alone, asking, dues, episode, missing, noted, put
+from .life import OVER, PARENT, PAST_MAX, Life, alone, asking, dues, episode, held_under, missing, noted, put
 from .recurrence import judge
 from .routing import BookValues
 from .sighting import REGRESSED, Tally, absorb, digest, opened
@@ -61,6 +61,9 @@ class IncidentLife:
         return record.incident.rpartition("#")[0] or None  # an umbrella belongs to no incident
 
     def step(self, memory: Life | None, record: Any) -> Step[Life]:
+        return held_under(self.values.policy, self._step(memory, record))
+
+    def _step(self, memory: Life | None, record: Any) -> Step[Life]:
         if isinstance(record, Sighted):
             return self._sighted(memory, record)
         if memory is None:

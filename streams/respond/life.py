@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -80,3 +81,19 @@ def put(life: Life, incident: Incident) -> Life:
     if incident.id == life.incident.id:
         return replace(life, incident=incident)
     return replace(life, past=tuple(incident if one.id == incident.id else one for one in life.past))
+
+
+def held_under(policy: str, step: Step[Life]) -> Step[Life]:
+    """What is held back says which policy did it, and what no longer is says nothing of it."""
+    life = step.remember
+    if not policy or life is None:
+        return step
+    said: list[Any] = []
+    for one in step.say:
+        under = policy if isinstance(one, Incident) and one.held else ""
+        if isinstance(one, Incident) and one.held_policy != under:
+            one = replace(one, held_policy=under)
+            kept = episode(life, one.id)
+            life = put(life, replace(kept, held_policy=under)) if kept else life
+        said.append(one)
+    return step if life is step.remember else Step(life, tuple(said), step.wake)

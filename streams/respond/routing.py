@@ -54,6 +54,7 @@ class BookValues(Struct, frozen=True, kw_only=True):
     runbooks: dict[str, str] = {}  # by detector: one step a line; lines that are addresses become links
     pages_url: str = ""  # how people reach the pages; empty: no links
     deployment: str = "tocsin"
+    policy: str = ""  # digest
 
 
 class Route(NamedTuple):

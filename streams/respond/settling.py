@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
@@ -67,6 +67,10 @@ def nothing(_step: str) -> None:
     pass
 
 
+async def nobody(_conn: Connection) -> None:
+    pass
+
+
 class Settling:
     """Run by the holder of the lock `book`; whoever finds the positions moved ends with NotTheWriter."""
 
@@ -86,6 +90,7 @@ class Settling:
         self._isolated, self._handled = 0, 0
         self._looked, self._gauged, self._tidied = 0.0, 0.0, 0.0
         self.progress: Callable[[], None] = lambda: None
+        self.began: Callable[[Connection], Awaitable[None]] = nobody  # once this process is the writer
 
     def stop(self) -> None:
         self._stopping.set()
@@ -103,6 +108,7 @@ class Settling:
         async with Lock(self._uri, READER, wanted=self._wanted) as lock, Hint(self._uri, "inbox") as hint:
             if not lock.held:
                 return
+            await self.began(lock.conn)
             at = await positions(lock.conn, READER)
             source = LogReader(self._bootstrap, (self._names.findings,))
             await source.start({part: next_ for part, next_ in at.items() if part != TURN})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +12,14 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from .. import topics
-from ..database import migrate
+from ..database import Connection, migrate
 from ..detect.catalogue import DETECTORS
 from ..policy import Policy
+from ..records import contents
 from ..settings import Settings
 from ..settle import Publisher
 from . import book
+from .believing import Believed, noted
 from .carry import Carrier, Pace, nothing
 from .meters import Meters
 from .receivers import jira, jira_wire, slack, slack_wire
@@ -36,7 +38,11 @@ class WiredBook:
         runbooks = {name: stanza.runbook for name, stanza in policy.detectors.items() if stanza.runbook}
         shipped = {detector.name: detector.runbook for detector in DETECTORS}
         values = msgspec.structs.replace(
-            believed, runbooks=shipped | runbooks, pages_url=settings.pages, deployment=settings.deployment
+            believed,
+            runbooks=shipped | runbooks,
+            pages_url=settings.pages,
+            deployment=settings.deployment,
+            policy=policy.digest,
         )
         self.deciders: Sequence[Any] = book.deciders(values)
 
@@ -69,6 +75,7 @@ async def run(
     )
     settling = Settling(settings.database, settings.kafka, names, WiredBook(settings, policy), meters, reached=reached)
     settling.progress = progress
+    settling.began = noting(policy, reached)
     receivers = configured(settings, meters)
     pace = Pace(settings.call_timeout_s, settings.ask_after_s)
     carriers = [Carrier(settings.database, receiver, pace, meters, reached=reached) for receiver in receivers]
@@ -79,6 +86,16 @@ async def run(
     finally:
         for receiver in receivers:
             await receiver.close()
+
+
+def noting(policy: Policy, reached: Callable[[str], None] = nothing) -> Callable[[Connection], Awaitable[None]]:
+    """Writes down that this policy is in force, if another one was."""
+    believed = Believed(policy.digest, policy.name, contents(policy))
+
+    async def note(conn: Connection) -> None:
+        await noted(conn, believed, topics.POLICY.name, reached)
+
+    return note
 
 
 def configured(settings: Settings, meters: Meters) -> list[Receiver]:

@@ -26,9 +26,12 @@ from .documents import (
     IncidentDetail,
     Incidents,
     OutcomeGiven,
+    PolicyChanges,
+    PolicyDocument,
     Problem,
     SilenceGiven,
 )
+from .policies import changes, content
 from .reading import Wanted, incidents
 from .shop import Shop
 
@@ -186,6 +189,25 @@ async def get_health(shop: NamedDependency[Shop]) -> HealthDocument:
     return await shop.health()
 
 
+@get("/v1/policies", tags=["policies"], operation_class=Documented, **READING)
+async def list_policies(
+    shop: NamedDependency[Shop], limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50
+) -> PolicyChanges:
+    """Which policy followed which, and what it says otherwise."""
+    async with shop.connection() as conn:
+        return PolicyChanges(await changes(conn, limit))
+
+
+@get("/v1/policies/{digest:str}", tags=["policies"], operation_class=Documented, **READING)
+async def get_policy(shop: NamedDependency[Shop], digest: FromPath[str]) -> PolicyDocument:
+    """What findings, incidents and decisions with this digest were made by."""
+    async with shop.connection() as conn:
+        found = await content(conn, digest)
+    if found is None:
+        raise Refused(404, "No policy of this digest was in force.")
+    return found
+
+
 def _json(document: bytes) -> Response[GateDecision]:
     """The bytes as they are stored."""
     return Response(document, media_type="application/json")  # type: ignore[arg-type]
@@ -201,4 +223,6 @@ HANDLERS = [
     decide,
     silence,
     get_health,
+    list_policies,
+    get_policy,
 ]

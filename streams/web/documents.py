@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from ..records import Excerpt, Incident, OutcomeValue
+from ..records import Excerpt, Incident, OutcomeValue, PolicyChanged
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 Line = Annotated[str, Meta(min_length=1, max_length=256, pattern=PRINTABLE)]
@@ -141,6 +141,20 @@ class Accepted(Struct, frozen=True):
 
     accepted: bool
     id: str
+
+
+class PolicyChanges(Struct, frozen=True):
+    """The newest first."""
+
+    changes: tuple[PolicyChanged, ...]
+
+
+class PolicyDocument(Struct, frozen=True):
+    """All that a policy said, defaults filled in."""
+
+    digest: str
+    at: datetime  # when it was first in force
+    content: dict[str, Any]
 
 
 class Sink(Struct, frozen=True):

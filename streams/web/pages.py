@@ -15,6 +15,7 @@ from ..records import GateQuestion, Outcome, OutcomeValue
 from .answers import Refused
 from .gatehouse import CannotAnswer
 from .guard import COOKIE, NAME_MAX, SIGNED_IN_S, Keys, Visitor, same_site
+from .policies import changes
 from .reading import Wanted, listed
 from .rendering import page, place
 from .shop import Shop
@@ -25,6 +26,7 @@ PAGE_ROWS = 50
 PAGES_MAX = 200
 GATES_MAX = 200
 FIELD_MAX = 2000
+POLICIES_SHOWN = 10
 OUTCOMES: dict[OutcomeValue, str] = {
     "fixed": "Fixed: the cause is gone in a newer release",
     "false_positive": "False positive: nothing was wrong",
@@ -127,7 +129,9 @@ async def gates_page(
 
 @get("/health", media_type=MediaType.HTML, include_in_schema=False)
 async def health_page(request: Asked, shop: NamedDependency[Shop]) -> Response[str]:
-    return _shown(request, "health.html", found=await shop.health(), where="health")
+    async with shop.connection() as conn:
+        policies = await changes(conn, POLICIES_SHOWN)
+    return _shown(request, "health.html", found=await shop.health(), policies=policies, where="health")
 
 
 @get("/token", media_type=MediaType.HTML, include_in_schema=False)

@@ -21,6 +21,7 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 EXAMPLES = SCHEMAS / "examples"
 DECODER = msgspec.json.Decoder(AgentEvent | DeliveryEvent)
 CHECKER = jsonschema.Draft202012Validator.FORMAT_CHECKER
+SHOWN = ("policy_changed",)  # records with examples
 VALIDATORS = {name: jsonschema.Draft202012Validator(event_schema(name), format_checker=CHECKER) for name in TYPES}
 
 
@@ -75,7 +76,18 @@ def test_the_invalid_example_is_invalid_for_both_validators(name: str) -> None:
 
 def test_there_is_one_example_of_each_kind_for_each_type() -> None:
     for kind in ("valid", "invalid"):
-        assert {path.stem for path in (EXAMPLES / kind).glob("*.json")} == set(TYPES)
+        assert {path.stem for path in (EXAMPLES / kind).glob("*.json")} == {*TYPES, *SHOWN}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_record_has_an_example_that_is_valid_and_one_that_is_not(name: str) -> None:
+    schema, decoder = jsonschema.Draft202012Validator(schemas()[name]), msgspec.json.Decoder(RECORDS[name])
+    right, wrong = ((EXAMPLES / kind / f"{name}.json").read_bytes() for kind in ("valid", "invalid"))
+    schema.validate(msgspec.json.decode(right))
+    assert msgspec.json.decode(encode(decoder.decode(right))) == msgspec.json.decode(right)
+    assert not schema.is_valid(msgspec.json.decode(wrong))
+    with pytest.raises(msgspec.ValidationError):
+        decoder.decode(wrong)
 
 
 # Known differences between the two validators, by name. What is listed here the contract allows and intake refuses,
