@@ -7,7 +7,7 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jsonschema
 import msgspec
@@ -18,6 +18,7 @@ from .detect.catalogue import DETECTORS
 from .detect.detector import Chosen
 from .records import SEVERITIES, Severity
 
+Control = Literal["", "throttle", "pause"]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 AtLeastOne = Annotated[int, Meta(ge=1, le=10**9)]
 PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
@@ -83,6 +84,7 @@ class Stanza(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     runbook: str = ""
     dry_run: bool = False
     owner: str = ""  # who is owed its findings, whoever owns the agent
+    control: Control = ""  # what is wanted besides a page: agents that ask are throttled or paused
     thresholds: Any = None
     overrides: tuple[tuple[str, Chosen[Any]], ...] = ()
 
@@ -181,6 +183,7 @@ def _stanza_schema(detector: Any) -> dict[str, Any]:
     shared = {
         "runbook": {"type": "string"},
         "owner": {"type": "string"},
+        "control": {"enum": ["", "throttle", "pause"]},
         "agents": {"type": "object", "additionalProperties": override},
     }
     return {"type": "object", "properties": {**shared, **per_agent}, "additionalProperties": False}
@@ -215,7 +218,9 @@ def _policy(merged: dict[str, Any]) -> Policy:
 
 
 def _stanza(detector: Any, given: dict[str, Any]) -> Stanza:
-    shared: dict[str, Any] = {key: given[key] for key in ("severity", "runbook", "dry_run", "owner") if key in given}
+    shared: dict[str, Any] = {
+        key: given[key] for key in ("severity", "runbook", "dry_run", "owner", "control") if key in given
+    }
     own = {key: value for key, value in given.items() if key not in shared and key != "agents"}
     shared.setdefault("severity", detector.severity)
     try:

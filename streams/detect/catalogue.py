@@ -8,11 +8,14 @@ from typing import Any
 from .agents import Given
 from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
+from .session.calls import ModelFacts, ToolFacts
 from .session.cost import SessionCost
 from .session.evaluations import CriticalEvaluator, EvaluationFacts
 from .session.exposure import ExposureFacts
 from .session.rejections import IntakeRejections
+from .session.reports import NumberFacts, PermissionFacts
 from .session.tool_errors import RepeatedToolError
+from .session.totals import SessionFacts
 
 SESSION_DETECTORS: tuple[Any, ...] = (
     RepeatedToolError,
@@ -22,12 +25,22 @@ SESSION_DETECTORS: tuple[Any, ...] = (
 )
 SCOPE_DETECTORS: tuple[Any, ...] = (EvaluatorFailures,)
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
+FACTS: tuple[Any, ...] = (
+    EvaluationFacts,
+    ExposureFacts,
+    SessionFacts,
+    ToolFacts,
+    ModelFacts,
+    PermissionFacts,
+    NumberFacts,
+)
 NOTHING_GIVEN = Given()
 
 
 def session_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
     """What folds the timeline: detectors with their thresholds, then what says facts."""
-    return (*_made(SESSION_DETECTORS, stanzas, given), EvaluationFacts(given.bucket_s), ExposureFacts(given.bucket_s))
+    said = (facts(given.bucket_s) for facts in FACTS)
+    return (*_made(SESSION_DETECTORS, stanzas, given), *said)
 
 
 def scope_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
@@ -40,6 +53,13 @@ def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any], given: Given) 
     for detector in detectors:
         stanza = stanzas[detector.name]
         made.append(
-            detector(stanza.thresholds, stanza.severity, given, stanza.overrides, dry_run=stanza.dry_run),
+            detector(
+                stanza.thresholds,
+                stanza.severity,
+                given,
+                stanza.overrides,
+                dry_run=stanza.dry_run,
+                control=stanza.control,
+            ),
         )
     return made

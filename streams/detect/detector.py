@@ -56,11 +56,12 @@ class Detector(Generic[T]):
         overrides: tuple[tuple[str, Chosen[T]], ...] = (),
         *,
         dry_run: bool = False,
+        control: str = "",
     ) -> None:
         self.thresholds: T = thresholds if thresholds is not None else self.limits()
         self.severity = severity or type(self).severity
         self.given = given or Given()
-        self.dry_run = dry_run
+        self.dry_run, self.control = dry_run, control
         self._overrides = overrides
         self._usual: Chosen[T] = Chosen(self.thresholds, self.severity, dry_run)
         self._chosen: dict[str, Chosen[T]] = {}

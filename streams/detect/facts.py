@@ -6,20 +6,20 @@
 | spent | agent, environment, task kind | none (the sample's value: a session's cost so far) | | session/totals.py |
 | alive | `fleet`, environment | events | agent | session/totals.py |
 | config | agent, release, environment | | what:hash | session/totals.py |
-| crash | agent, environment | crashes | node | session/crashes.py |
+| crash | agent, environment | restarts, vanished | node | session/totals.py |
 | model | agent, release, environment, provider, model | calls, errors, input, output, nano, priced, unpriced, `ms#`, … | | session/calls.py |
 | provider | provider, model | calls, errors | agent (of errors) | session/calls.py |
 | tool | agent, release, environment, tool, server | calls, errors, denied, `ms#`, … | | session/calls.py |
-| tool_error | server or tool | errors | agent, session, error | session/calls.py |
-| write | resource | writes | agent, session | session/calls.py |
+| tool_error | server or tool | each tool, kind and skeleton | error, agent, root session | session/calls.py |
+| write | resource, environment | writes | agent, session | session/calls.py |
 | retrieval | agent, release, environment, tool | calls, empty, scored, score | | session/calls.py |
 | late | agent, environment | late, ahead | | session/calls.py |
 | evaluation | agent, evaluator, release, environment | passed, failed, broken, unscored, score | | session/evaluations.py |
 | evaluator | evaluator | scored, broken | agent (of broken) | session/evaluations.py |
 | feedback | agent, release, environment | positive, negative | | session/evaluations.py |
 | case | agent, evaluator, release, environment | `+case`, `-case` | | session/evaluations.py |
-| permission | agent, environment, action | allowed, denied, … | session (of denied) | session/permissions.py |
-| number | agent, environment, name | n, micro | | session/numbers.py |
+| permission | agent, environment, action | allowed, denied, … | session (of denied) | session/reports.py |
+| number | agent, environment, name | n, micro | | session/reports.py |
 | exposure | agent, release, environment | sessions | failures | session/exposure.py |
 
 A name ending in `#` is a family: `ms#12` counts values whose logarithmic index (methods/sketch.py) is 12.
@@ -38,6 +38,7 @@ from ..records import ClockForwarded, Excerpt, Fact, Facts
 BUCKET_S = 10
 SAMPLES_MAX = 5
 MARKS_MAX = 500  # of one fact
+SUM_MAX = 2**62  # whatever is claimed, a sum can be stored
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Facts | ClockForwarded)
@@ -70,7 +71,7 @@ class _Sum:
             self.sums, self.samples = dict(self.first.sums), self.first.samples
             self.marks = dict.fromkeys(self.first.marks)
         for name, value in fact.sums.items():
-            self.sums[name] = self.sums.get(name, 0) + value
+            self.sums[name] = min(self.sums.get(name, 0) + value, SUM_MAX)
         if fact.marks and len(self.marks) < MARKS_MAX:
             self.marks.update(dict.fromkeys(fact.marks))
         if fact.samples:
@@ -110,3 +111,27 @@ def pack(record: Facts | ClockForwarded) -> bytes:
 def unpack(value: bytes) -> list[Facts | ClockForwarded]:
     """Raises msgspec errors."""
     return _decoder.decode_lines(value)
+
+
+# Where kinds about an agent say their environment and release.
+_ENVIRONMENT = {
+    "spent": 1,
+    "crash": 1,
+    "late": 1,
+    "permission": 1,
+    "number": 1,
+    "evaluation": 3,
+    "case": 3,
+}
+_RELEASE = {"evaluation": 2, "case": 2}
+RELEASED = ("session", "config", "model", "tool", "retrieval", "feedback", "exposure", "evaluation", "case")
+
+
+def environment_of(fact: Fact) -> str:
+    """Of a fact about an agent."""
+    return fact.subject[_ENVIRONMENT.get(fact.kind, 2)]
+
+
+def release_of(fact: Fact) -> str:
+    """Of a fact whose kind is in RELEASED."""
+    return fact.subject[_RELEASE.get(fact.kind, 1)]

@@ -37,6 +37,7 @@ class Stamps:
             finding,
             id=f"{finding.fingerprint}|{key}|{cause}",
             policy=self.policy,
+            control=getattr(self.deciders.get(finding.detector), "control", ""),
             about=about,
             evidence=finding.evidence[-EVIDENCE_MAX:],
             dry_run=finding.dry_run or on_trial(self.deciders.get(finding.detector), about.agent),

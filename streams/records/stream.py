@@ -137,6 +137,7 @@ class Finding(Struct, frozen=True, tag="finding", tag_field="record", omit_defau
     releases: tuple[str, ...] = ()
     dependency: str | None = None
     hint: str | None = None  # e.g. a corrected example
+    control: str = ""  # what the policy wants done to the agent: throttle, pause
     dry_run: bool = False
     id: str = ""
     policy: str = ""

@@ -15,6 +15,8 @@ from ..fingerprint import fingerprint
 from ..fold import excerpt
 
 LABEL_MAX = 200  # as evidence
+MICRO = 10**6
+SCORE_MAX = 1e6
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +63,7 @@ class CriticalEvaluator(Detector[Thresholds]):
 
 
 class EvaluationFacts:
-    """Counts of passed, failed and broken evaluations per agent, evaluator, release and environment."""
+    """Kinds evaluation, evaluator, feedback and case. An evaluator that failed itself counts as broken, never as a pass."""
 
     name, version, memory = "facts.evaluation", 1, Nothing
     reads: tuple[type, ...] = (EvalScored,)
@@ -74,18 +76,30 @@ class EvaluationFacts:
         return record.data.ctx.session_id
 
     def step(self, memory: Nothing | None, record: EvalScored) -> Step[Nothing]:
-        ctx = record.data.ctx
-        what = "failed" if record.data.passed is False else "passed" if record.data.passed else "broken"
-        if record.data.status == Status.ok and record.data.passed is None:
+        data, ctx = record.data, record.data.ctx
+        what = "failed" if data.passed is False else "passed" if data.passed else "broken"
+        if data.status == Status.ok and data.passed is None:
             what = "unscored"
-        fact = Fact(
-            kind="evaluation",
-            subject=(ctx.agent.id, record.data.evaluator.name, ctx.agent.version, ctx.env),
-            bucket=bucket_of(record.at, self.bucket_s),
-            sums={what: 1},
-            samples=(_evidence(record),) if what == "failed" else (),
+        bucket = bucket_of(record.at, self.bucket_s)
+        samples = (_evidence(record),) if what in ("failed", "broken") else ()
+        address, sums = (ctx.agent.id, data.evaluator.name, ctx.agent.version, ctx.env), {what: 1}
+        if data.status == Status.ok and data.score is not None:
+            sums |= {"scored": 1, "score": round(max(-SCORE_MAX, min(SCORE_MAX, data.score)) * MICRO)}
+        said = [Fact("evaluation", address, bucket, sums, samples=samples)]
+        broken = what == "broken"
+        marks = (ctx.agent.id,) if broken else ()
+        wide = {"broken" if broken else "scored": 1}
+        said.append(
+            Fact("evaluator", (data.evaluator.name,), bucket, wide, marks=marks, samples=samples if broken else ())
         )
-        return Step(memory, (fact,))
+        if data.case_id and data.passed is not None:
+            said.append(
+                Fact("case", address, bucket, {f"{'+' if data.passed else '-'}{data.case_id}": 1}, samples=samples)
+            )
+        if data.evaluator.kind == "HUMAN" and data.passed is not None:
+            who = (ctx.agent.id, ctx.agent.version, ctx.env)
+            said.append(Fact("feedback", who, bucket, {"positive" if data.passed else "negative": 1}, samples=samples))
+        return Step(memory, tuple(said))
 
 
 def _evidence(record: EvalScored) -> Any:
