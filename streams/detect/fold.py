@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from ..records import (
@@ -17,9 +18,8 @@ from ..records import (
     Tick,
 )
 from ..step import Decider
-from .detector import SessionDetector
 from .ports import Writes
-from .readers import Readers
+from .readers import Reader, Readers, Several
 from .shelf import Live, moment, wanted
 from .stamps import Stamps
 from .wakes import Wakes
@@ -28,6 +28,8 @@ LIVE_MAX = 4_000  # decoded shelves kept between groups: more of them cost more 
 FRESHENED_S = 3600.0  # how old the newest time in the store may be
 SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
 SCOPE_IDLE_S = 14 * 24 * 3600.0
+
+ABSENT: Any = object()
 
 Recall = Callable[[str], bytes | None]
 
@@ -51,7 +53,6 @@ class Fold:
     ) -> None:
         self.deciders = {decider.name: decider for decider in deciders}
         self.recall, self.idle_s = recall, idle_s
-        self._always = {name for name, one in self.deciders.items() if isinstance(one, SessionDetector)}
         self.isolated: list[Isolated] = []
         self.echoes = 0
         self._stamps = Stamps(self.deciders, policy)
@@ -74,16 +75,18 @@ class Fold:
             said += self._heard(readers.of_root, ctx.root, above, event)
         return said
 
-    def _heard(self, deciders: tuple[Decider[Any], ...], key: str, live: Live, event: Any) -> list[Any]:
+    def _heard(self, readers: Several, key: str, live: Live, event: Any) -> list[Any]:
         position = event.position
         if live.echo(position.source, position.offset, f"{event.source}\x1f{event.id}"):
             self.echoes += 1
             return []
         self._note(key, live, event)
         said: list[Any] = []
-        for decider in deciders:
-            if decider.name in self._always or self._key(decider, event) is not None:
-                said += self._step(decider, key, live, event)
+        for reader in readers:
+            if reader.always or self._key(reader, event) is not None:
+                say = self._step(reader, key, live, event)
+                if say:
+                    said += say
         return self._stamped(said, live, str(position), key) if said else said
 
     def facts(self, batch: Facts, partition: int) -> list[Any]:
@@ -92,8 +95,8 @@ class Fold:
         fresh: dict[str, bool] = {}
         out: list[Any] = []
         for fact in batch.facts:
-            for decider in self._readers.of_fact(fact.kind):
-                key = self._key(decider, fact)
+            for reader in self._readers.of_fact(fact.kind):
+                key = self._key(reader, fact)
                 if key is None:
                     continue
                 live = self._shelf(key, partition)
@@ -104,7 +107,9 @@ class Fold:
                     self.echoes += 1
                     continue
                 self._note_fact(key, live, fact)
-                out += self._stamped(self._step(decider, key, live, fact), live, str(batch.position), key)
+                said = self._step(reader, key, live, fact)
+                if said:
+                    out += self._stamped(said, live, str(batch.position), key)
         return out
 
     def tick(self, partition: int, at_s: float) -> list[Any]:
@@ -214,9 +219,9 @@ class Fold:
                 break
             del live.due[name]
             self._touched[key] = live
-            decider = self.deciders.get(name)  # a decider may be gone from a newer release
-            if decider is not None:
-                out += self._stamped(self._step(decider, key, live, Tick(moment(due))), live, f"due/{due}", key)
+            reader = self._readers.named.get(name)  # a decider may be gone from a newer release
+            if reader is not None:
+                out += self._stamped(self._step(reader, key, live, Tick(moment(due))), live, f"due/{due}", key)
             if live.due.get(name, math.inf) <= due:  # would never end
                 del live.due[name]
                 self.isolated.append(Isolated(name, Tick(moment(due)), "asked for a tick at the tick's own time"))
@@ -228,36 +233,44 @@ class Fold:
             self._arm(key, live)
         return out
 
-    def _key(self, decider: Decider[Any], record: Any) -> str | None:
+    def _key(self, reader: Reader, record: Any) -> str | None:
         try:
-            return decider.key(record)
+            return reader.decider.key(record)
         except Exception as error:  # as in `_step`
-            self.isolated.append(Isolated(decider.name, record, repr(error)))
+            self.isolated.append(Isolated(reader.name, record, repr(error)))
             return None
 
-    def _step(self, decider: Decider[Any], key: str, live: Live, record: Any) -> tuple[Any, ...]:
-        name = decider.name
+    def _step(self, reader: Reader, key: str, live: Live, record: Any) -> tuple[Any, ...]:
+        name = reader.name
         try:
-            memory = live.memory(decider)
-            step = decider.step(memory, record)
+            memory = live.memories.get(name, ABSENT)
+            if memory is ABSENT:
+                memory = live.memory(reader.decider)
+            remember, say, wake = reader.step(memory, record)
         except Exception as error:  # a decider's bug is its own: the others go on, the event becomes a dead letter
             self.isolated.append(Isolated(name, record, repr(error)))
             self._touched[key] = live  # the dead letter has been said
             return ()
-        if step.remember is not memory:
-            live.keep(decider, step.remember)
+        if remember is not memory:
+            live.memories[name] = remember
+            live.changed[name] = reader.version
             self._touched[key] = live
-        wake_s = step.wake.timestamp() if step.wake else None
-        if wake_s != live.due.get(name):
+        if wake is not None or name in live.due:
+            self._due(name, key, live, wake)
+        if say:
             self._touched[key] = live
-            if wake_s is None:
-                del live.due[name]
-            else:
-                live.due[name] = wake_s
-                self._wakes_of(live.partition).add(wake_s, key)
-        if step.say:
-            self._touched[key] = live
-        return step.say
+        return say
+
+    def _due(self, name: str, key: str, live: Live, wake: datetime | None) -> None:
+        wake_s = wake.timestamp() if wake else None
+        if wake_s == live.due.get(name):
+            return
+        self._touched[key] = live
+        if wake_s is None:
+            del live.due[name]
+        else:
+            live.due[name] = wake_s
+            self._wakes_of(live.partition).add(wake_s, key)
 
 
 def key_of(ctx: Ctx) -> str:

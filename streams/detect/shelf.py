@@ -155,10 +155,6 @@ class Live:
         self.memories[name] = memory
         return memory
 
-    def keep(self, decider: Decider[Any], memory: Any) -> None:
-        self.memories[decider.name] = memory
-        self.changed[decider.name] = decider.version
-
     def expires_s(self, idle_s: float) -> float:
         return self.newest_s + (OUTLIVES_S if self.ended else idle_s)
 

@@ -24,7 +24,8 @@ class Stamps:
         out: list[Any] = []
         for saying in said:
             if isinstance(saying, Fact):
-                out.append(_placed(saying, live))
+                _place(saying, live)
+                out.append(saying)
             elif not isinstance(saying, Finding):
                 out.append(saying)
             elif not _repeats(saying, live):
@@ -60,19 +61,15 @@ def on_trial(decider: Any, agent: str) -> bool:
     return bool(chosen(agent).dry_run) if chosen else bool(getattr(decider, "dry_run", False))
 
 
-def _placed(fact: Fact, live: Live) -> Fact:
+def _place(fact: Fact, live: Live) -> None:
     """A fact about the shelf's own agent says so, with a brief attribution; one about something wider says nothing."""
-    if fact.about.agent or fact.subject[0] != live.about.agent:
-        return fact
+    known = live.about
+    if fact.about.agent or fact.subject[0] != known.agent:
+        return
     if live.brief is None:
-        known = live.about
-        live.brief = About(
-            agent=known.agent,
-            release=known.release,
-            environment=known.environment,
-            attribution=_brief(known.attribution),
-        )
-    return Fact(fact.kind, fact.subject, fact.bucket, fact.sums, live.brief, fact.marks, fact.samples)
+        given = _brief(known.attribution)
+        live.brief = About(agent=known.agent, release=known.release, environment=known.environment, attribution=given)
+    fact.about = live.brief
 
 
 def _repeats(finding: Finding, live: Live) -> bool:

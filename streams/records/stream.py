@@ -86,8 +86,11 @@ class Excerpt(Struct, frozen=True, omit_defaults=True):
     cause: str | None = None  # the event this one named as its cause
 
 
-class Fact(Struct, frozen=True, omit_defaults=True):
-    """What sessions contribute to a wider question: sums per subject and 10-second bucket, order-free."""
+class Fact(Struct, omit_defaults=True):
+    """What sessions contribute to a wider question: sums per subject and 10-second bucket, order-free.
+
+    `about` is stamped by the loop on the fact it was just handed: a copy would cost more than all the rest of it.
+    """
 
     kind: str  # one of detect/facts.py
     subject: tuple[str, ...]  # the first word decides the partition: what a decider's key may be made of

@@ -29,9 +29,13 @@ class Upgrading(Counting):
         return Memory(msgspec.msgpack.decode(value)[0] + 100 * version)
 
 
+def keep(live: Live, decider: Any, memory: Any) -> None:
+    live.memories[decider.name], live.changed[decider.name] = memory, decider.version
+
+
 def kept(count: int, decider: Any) -> Live:
     live = Live(3)
-    live.keep(decider, Memory(count))
+    keep(live, decider, Memory(count))
     return live
 
 
@@ -54,7 +58,7 @@ def test_a_memory_that_was_not_looked_at_is_kept_as_it_was() -> None:
 
 def test_a_forgotten_memory_is_gone() -> None:
     live = Live.of(kept(7, Counting()).encode())
-    live.keep(Counting(), None)
+    keep(live, Counting(), None)
     assert Live.of(live.encode()).memory(Counting()) is None
 
 
