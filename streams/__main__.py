@@ -11,7 +11,7 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "up": "start:up",
     "run": "start:run",
     "check": "check:check",
-    "replay": "feed:replay",
+    "replay": "replay:replay",
     "import": "feed:import_",
     "gate": "gate:gate",
     "deadletters": "deadletters:deadletters",

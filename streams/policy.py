@@ -137,15 +137,24 @@ DEFAULT = Path(__file__).with_name("policy.toml").read_text(encoding="utf-8")
 
 def load(path: Path | None = None) -> Policy:
     """The shipped policy, overlaid by the file at `path`. Raises PolicyError with every error."""
+    return parse(*_text(path))
+
+
+def changed(path: Path | None, over: dict[str, Any]) -> Policy:
+    """The policy at `path`, which has no errors, with what `over` says laid over it: errors are about that."""
+    return _believed(_overlay(tomllib.loads(_text(path)[0]), over), "--set")
+
+
+def _text(path: Path | None) -> tuple[str, str]:
+    """The text of the policy file and what to call it in errors."""
     if path is None:
-        return parse(DEFAULT, "policy.toml")
+        return DEFAULT, "policy.toml"
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8"), str(path)
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise PolicyError(f"{path}: is not UTF-8: {error.reason} at byte {error.start}") from None
-    return parse(text, str(path))
 
 
 def parse(text: str, name: str) -> Policy:
@@ -156,9 +165,14 @@ def parse(text: str, name: str) -> Policy:
         raise PolicyError(f"{name}: not TOML: {error}") from None
     except RecursionError:
         raise PolicyError(f"{name}: is nested too deeply") from None
+    return _believed(given, name, text)
+
+
+def _believed(given: dict[str, Any], name: str, text: str = "") -> Policy:
     errors = [_explain(error, text) for error in jsonschema.Draft202012Validator(schema()).iter_errors(given)]
     if errors:
-        raise PolicyError("\n".join(f"{name}:{line}: {message}" for line, message in sorted(errors)))
+        lines = (f"{name}:{line}: {message}" if text else f"{name}: {message}" for line, message in sorted(errors))
+        raise PolicyError("\n".join(lines))
     merged = _overlay(tomllib.loads(DEFAULT), given)
     try:
         return _policy(merged)

@@ -25,6 +25,7 @@ from .records import (
 )
 from .records.timeline import encode
 from .replaying.book import Book
+from .replaying.comparison import Side
 from .replaying.detection import Detection
 from .replaying.gates import Gates
 from .replaying.reading import SOURCE, Reading, rules_of, trusted
@@ -46,6 +47,21 @@ def run(lines: Iterable[bytes], policy: Policy, until: datetime | None = None) -
         if stripped:
             yield from replay.line(stripped, number)
     yield from replay.end(until)
+
+
+def compare(
+    lines: Iterable[bytes], now: Policy, candidate: Policy, until: datetime | None = None
+) -> Iterator[tuple[Side, Any]]:
+    """The same over one reading of the lines for two policies, each record with the side it is from."""
+    replays: dict[Side, Replay] = {"now": Replay(now), "candidate": Replay(candidate)}
+    for number, line in enumerate(lines, 1):
+        stripped = line.strip()
+        for side, replay in replays.items():
+            for record in replay.line(stripped, number) if stripped else ():
+                yield side, record
+    for side, replay in replays.items():
+        for record in replay.end(until):
+            yield side, record
 
 
 class Replay:

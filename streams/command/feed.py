@@ -1,13 +1,11 @@
-"""`tocsin import` and `tocsin replay`: recorded runs in, and what would be found, opened, told and decided."""
+"""`tocsin import`: runs that other tools recorded, as events."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import rich_click as click
 from aiokafka.errors import KafkaError
@@ -17,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from ..importing.merge import Report, Unreadable, read
 from ..importing.send import keyed, send
 from ..records.timeline import encode
-from .start import policy_or_exit, settings_or_exit
+from .start import settings_or_exit
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -80,36 +78,4 @@ def _write(events: object) -> None:
             out.write(encode(event) + b"\n")
         out.flush()
     except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@click.command()
-@click.argument("file", type=click.File("rb"))
-@click.option("--json", "as_json", is_flag=True, help="One object a line; its `record` names its kind.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Let event time go on until then.")
-def replay(file: BinaryIO, until: datetime | None, *, as_json: bool) -> None:
-    """Run the same deciders over FILE (NDJSON; - is standard input) with no server.
-
-    Prints what would be found, opened, told and decided. Exit codes: 0 done, 2 usage.
-
-    Example: tocsin replay events.ndjson --json | jq 'select(.record == "incident")'
-    """
-    from ..replay import run  # noqa: PLC0415 - the deciders of every room
-    from ..replaying.reading import LATEST  # noqa: PLC0415
-    from ..replaying.summary import for_people  # noqa: PLC0415
-    from ..replaying.writing import written  # noqa: PLC0415
-
-    if until and until >= LATEST:
-        raise click.BadParameter("must be before the year 9000", param_hint="--until")
-    policy = policy_or_exit(settings_or_exit())
-    records = run(file, policy, until)
-    try:
-        if as_json:
-            for record in records:
-                sys.stdout.buffer.write(written(record) + b"\n")
-        else:
-            for line in for_people(records):
-                click.echo(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

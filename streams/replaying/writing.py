@@ -27,3 +27,8 @@ def written(record: Any) -> bytes:
     )
     value = None if record.value is None else record.value.decode(errors="replace")
     return encode({"record": "dead_letter", **msgspec.to_builtins(headers), "value": value})
+
+
+def of_side(side: str, record: Any) -> bytes:
+    """The same, and which of two replays said it."""
+    return b'{"side":"%s",%s' % (side.encode(), written(record)[1:])
