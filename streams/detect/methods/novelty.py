@@ -9,28 +9,32 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 WARM_UP = 50
+MATURE = 200  # values until a range counts half: young ranges are easily left
 REST = 120  # updates of silence after a told record
 BREAKS = 1.5  # times the told score: such a record is told all the same
 SCORE_MAX = 1000.0
 FLOOR = 0.01  # of the largest magnitude: what a range is at least, so that a constant may waver a little
 HOURS = 168
-FAST, SLOW, SHORT = 2 / 33, 2 / 289, 2 / 9
+FAST, SLOW, SHORT = 2 / 49, 2 / 289, 2 / 9  # of exponential averages: spans of 48, 288 and 8 values
 PROFILE = 0.2
+WEIGHTS = (1.0, 1.0, 0.5, 1.0)  # an hour's usual value is known from few values: half a record
 Ends = tuple[float, ...]
 Profile = tuple[float | None, ...]
 
 
 class Rule(NamedTuple):
-    """Which derived series are watched, how fast ranges are forgotten, what is worth telling."""
+    """How many derived series are watched, how fast ranges are forgotten, which score is worth telling."""
 
     series: int
-    shrink: float
+    shrink: float  # of the range, per update
     margin: float
 
 
-RANGE1 = Rule(series=1, shrink=0.0, margin=0.05)  # the value
-RANGE2 = Rule(series=2, shrink=1e-4, margin=0.02)  # and the fast average minus the slow one
-RANGE4 = Rule(series=4, shrink=3e-5, margin=0.05)  # and the roughness, and what the hour of the week does not explain
+RANGE1 = Rule(series=1, shrink=0.0, margin=0.01)  # the value
+RANGE2 = Rule(series=2, shrink=1e-4, margin=0.04)  # and the fast average minus the slow one
+RANGE3 = Rule(series=3, shrink=3e-5, margin=0.035)  # and what the hour of the week does not explain
+RANGE4 = Rule(series=4, shrink=3e-5, margin=0.035)  # and the roughness
+USUAL = RANGE3  # the best of the four on NAB, and the one with which the generic metric is watched
 
 
 class Reading(NamedTuple):
@@ -48,6 +52,7 @@ class Novelty(Struct, frozen=True, array_like=True):
     slow: float = 0.0
     short: float = 0.0
     roughness: float = 0.0
+    explained: int = 0  # values for which the profile knew an hour
     profile: Profile = ()  # by hour of the week
     told_n: int = -REST
     told: float = 0.0
@@ -61,7 +66,7 @@ def hour_of_week(at_s: float) -> int:
     return (int(at_s // 3600) + 72) % HOURS  # the epoch was a Thursday
 
 
-def step(memory: Novelty | None, value: float, hour: int, rule: Rule = RANGE2) -> tuple[Novelty, Reading]:
+def step(memory: Novelty | None, value: float, hour: int, rule: Rule = USUAL) -> tuple[Novelty, Reading]:
     """Records of derived series (Chandler 1952: the n-th value is a record with probability 1/n, so they get rarer).
 
     The averages are exponential (Roberts 1959). What is no number is not counted.
@@ -70,15 +75,19 @@ def step(memory: Novelty | None, value: float, hour: int, rule: Rule = RANGE2) -
         return memory or Novelty(), QUIET
     if memory is None or not memory.n:
         memory = Novelty(fast=value, slow=value, short=value)
+    n = memory.n + 1
     fast = memory.fast + FAST * (value - memory.fast)
     slow = memory.slow + SLOW * (value - memory.slow)
-    short = memory.short + SHORT * (value - memory.short)
-    roughness = memory.roughness + SHORT * (abs(value - short) - memory.roughness)
-    profile, residual = _unexplained(memory.profile, value, hour) if rule.series > 3 else ((), 0.0)
-    series = (value, fast - slow, roughness, residual)[: rule.series]
-    lows, highs, reading = _compared(memory, series, rule.shrink)
-    n = memory.n + 1
-    after = Novelty(n, lows, highs, fast, slow, short, roughness, profile, memory.told_n, memory.told)
+    series: tuple[float, ...] = (value, fast - slow)
+    short = roughness = 0.0
+    explained, profile = 0, memory.profile
+    if rule.series > 2:
+        profile, residual, explained = _unexplained(memory, value, hour)
+        short = memory.short + SHORT * (value - memory.short)
+        roughness = memory.roughness + SHORT * (abs(value - short) - memory.roughness)
+        series = (value, fast - slow, residual, roughness)
+    lows, highs, reading = _compared(memory, series[: rule.series], rule.shrink / 2)
+    after = Novelty(n, lows, highs, fast, slow, short, roughness, explained, profile, memory.told_n, memory.told)
     return after, reading if n > WARM_UP else QUIET
 
 
@@ -92,13 +101,14 @@ def tell(memory: Novelty, score: float, margin: float) -> tuple[Novelty, bool]:
     return replace(memory, told_n=memory.n, told=score), True
 
 
-def _unexplained(profile: Profile, value: float, hour: int) -> tuple[Profile, float]:
-    """What the hour of the week does not explain, and the profile with this value in it."""
-    profile = profile or (None,) * HOURS
+def _unexplained(memory: Novelty, value: float, hour: int) -> tuple[Profile, float, int]:
+    """The profile with this value in it, what it did not explain, and how often it knew the hour."""
+    profile = memory.profile or (None,) * HOURS
     usual = profile[hour]
     residual = 0.0 if usual is None else value - usual
     learned = value if usual is None else usual + PROFILE * residual
-    return (*profile[:hour], learned, *profile[hour + 1 :]), residual
+    known = memory.explained + (usual is not None)
+    return (*profile[:hour], learned, *profile[hour + 1 :]), residual, known
 
 
 def _compared(memory: Novelty, series: tuple[float, ...], shrink: float) -> tuple[Ends, Ends, Reading]:
@@ -108,14 +118,21 @@ def _compared(memory: Novelty, series: tuple[float, ...], shrink: float) -> tupl
     least = FLOOR * max(abs(memory.lows[0]), abs(memory.highs[0]))
     below = above = 0.0
     lows, highs = [], []
-    for new, low, high in zip(series, memory.lows, memory.highs, strict=False):
-        width = max(high - low, least)
-        if new > high:
-            above = max(above, (new - high) / width if width else SCORE_MAX)
-        elif new < low:
-            below = max(below, (low - new) / width if width else SCORE_MAX)
-        given = shrink * (high - low)
+    for place, (new, low, high) in enumerate(zip(series, memory.lows, memory.highs, strict=False)):
+        width = high - low
+        given = shrink * width
         lows.append(min(new, low + given))
         highs.append(max(new, high - given))
-    above = min(above, SCORE_MAX)
-    return tuple(lows), tuple(highs), Reading(max(above, min(below, SCORE_MAX)), above)
+        if low <= new <= high:
+            continue
+        seen = memory.explained if place == 2 else memory.n
+        trust = WEIGHTS[place] * seen / (seen + MATURE) if seen >= WARM_UP else 0.0
+        if new > high:
+            above = max(above, trust * _ranges(new - high, max(width, least)))
+        else:
+            below = max(below, trust * _ranges(low - new, max(width, least)))
+    return tuple(lows), tuple(highs), Reading(max(above, below), above)
+
+
+def _ranges(beyond: float, width: float) -> float:
+    return min(SCORE_MAX, beyond / width) if width > 0 else SCORE_MAX

@@ -72,7 +72,7 @@ def step(memory: Seasonal | None, amount: float, at_s: float, limits: Limits = U
     z = max(-limits.cap, min(limits.cap, (y - memory.mean) / sigma))
     warm = memory.n >= limits.warm_up
     score = min(2 * limits.limit, max(0.0, memory.score + z - limits.slack)) if warm else 0.0
-    records, record = novelty.step(memory.records, amount, 0)
+    records, record = novelty.step(memory.records, amount, 0, novelty.RANGE2)
     beyond = warm and record.upward >= limits.record
     excess = amount - expected + (memory.excess if memory.score > 0 else 0.0) if score > 0 or beyond else 0.0
     ordinary = memory.level * HOUR_S / limits.bucket_s
