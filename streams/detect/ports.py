@@ -31,6 +31,14 @@ class Saying(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class Measured(NamedTuple):
+    """The sums of one fact about an agent, for the metrics only."""
+
+    kind: str
+    subject: tuple[str, ...]
+    sums: Mapping[str, int]
+
+
 class Folded(NamedTuple):
     """What one group of messages comes to. Say first, remember then."""
 
@@ -51,6 +59,7 @@ class Stage(Protocol):
     topic: str
     counts: Counts
     clock_s: dict[int, float]  # partition -> event time
+    measured: list[Measured]  # since somebody took them
 
     def group(self, messages: Iterable[Message]) -> Folded:
         """Fold a group in memory, each key once."""

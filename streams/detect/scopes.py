@@ -10,7 +10,7 @@ from ..records import ClockForwarded, Exposure
 from ..records.timeline import encode
 from . import facts as wire
 from .clock import ScopeClock, forwarded
-from .ports import Message, Saying
+from .ports import Measured, Message, Saying
 from .stage import Folding
 
 _encoder = msgspec.msgpack.Encoder()
@@ -35,7 +35,9 @@ class Scopes(Folding):
                 else self.fold.facts(record, message.partition)
             )
             self.counts.records += 1
-            said += [self._said(saying) for saying in found] + self._isolated(message)
+            self.measured += [saying for saying in found if isinstance(saying, Measured)]
+            said += [self._said(saying) for saying in found if not isinstance(saying, Measured)]
+            said += self._isolated(message)
         return said
 
     def _ticked(self, message: Message, report: ClockForwarded) -> list[Any]:

@@ -16,7 +16,7 @@ from ..records import (
 )
 from ..records.timeline import encode
 from .fold import Fold, Isolated, Recall
-from .ports import Counts, Folded, Items, Message, Saying
+from .ports import Counts, Folded, Items, Measured, Message, Saying
 from .shelf import behind
 
 CLOCK = "\0clock/"
@@ -40,6 +40,7 @@ class Folding:
         self.fold, self.recall = fold, recall
         self.counts = Counts()
         self.clock_s: dict[int, float] = {}  # partition -> event time
+        self.measured: list[Measured] = []
         self._clock_writes: dict[int, bytes] = {}
         self._read: dict[int, int] = {}
 

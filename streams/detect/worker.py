@@ -18,6 +18,7 @@ from .engine.group import Groups
 from .engine.limits import Limits
 from .engine.metrics import Metrics
 from .fold import SCOPE_IDLE_S, Fold
+from .scope.series import Series
 from .scopes import Scopes
 from .sessions import Sessions
 
@@ -66,6 +67,6 @@ def _sessions(policy: Policy, limits: Limits, generation: int) -> Groups:
 
 def _scopes(policy: Policy, limits: Limits, generation: int) -> Groups:
     store: dict[str, bytes] = {}
-    deciders: Any = scope_deciders(policy.detectors, policy.given)
+    deciders: Any = (*scope_deciders(policy.detectors, policy.given), Series())
     fold = Fold(deciders, store.get, policy.digest, idle_s=SCOPE_IDLE_S)
     return Groups(Scopes(fold, store.get), store, named(topics.SCOPES_CHANGELOG, generation), limits)

@@ -57,7 +57,10 @@ DECIDE = (
     "intake/reasons.py",
     "learn/outcomes.py",
     "learn/gates.py",
+    "importing/litellm.py",
     "importing/tau2.py",
+    "pricebook.py",
+    "prices.py",
     "step.py",
     "records/*.py",
 )
@@ -71,6 +74,7 @@ CONNECT = (
     "replaying/*.py",
     "importing/merge.py",
     "policy.py",
+    "pricefile.py",
 )
 NOT_IN_DECIDE = {"asyncio", "threading", "os", "time", "random", "logging", "socket", "subprocess", "uuid", "secrets"}
 LIBRARIES = {
@@ -134,7 +138,7 @@ def test_what_decides_touches_neither_the_world_nor_the_clock(path: Path) -> Non
 def test_what_does_neither_decides_nor_knows_the_policy(path: Path) -> None:
     deciders = {f"streams.{named(other)[:-3].replace('/', '.')}" for other in decide if "records" not in named(other)}
     allowed = {
-        f"streams.{name}" for name in ("step", "intake.reasons", "intake.examples", "respond.messages", "detect.ports")
+        f"streams.{name}" for name in ("step", "intake.reasons", "intake.examples", "respond.messages", "detect.ports", "detect.methods.sketch")
     }
     assert not imports(path) & ({"streams.policy"} | deciders - allowed - {"streams.detect.shelf"})
 

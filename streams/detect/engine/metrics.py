@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ..ports import Stage
+from .series import AgentSeries
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -27,6 +28,7 @@ class Metrics:
             "tocsin_detect_clock_seconds", "Event time, Unix seconds", ["stage", "partition"], registry=registry
         )
         self.recovery = Gauge("tocsin_detect_recovery_seconds", "The last read of the shelves", registry=registry)
+        self.agents = AgentSeries(registry)
         self._seen: dict[tuple[str, str], float] = {}
 
     def group(self, stage: Stage, shelves: int, seconds: float) -> None:
@@ -43,6 +45,8 @@ class Metrics:
         for partition, at_s in stage.clock_s.items():
             self.clock.labels(name, str(partition)).set(at_s)
         self.shelves.labels(name).set(shelves)
+        measured, stage.measured = stage.measured, []
+        self.agents.take(measured)
         self.seconds.labels(name).observe(seconds)
 
     def _add(self, counter: Counter, label: str, value: float) -> None:
