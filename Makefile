@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint fix schemas lock clean
+.PHONY: setup demo test lint fix schemas sizes lock clean
 
 setup: $(VENV)/ready ## install everything into .venv
 
@@ -31,6 +31,9 @@ fix: setup ## let ruff repair what it can
 
 schemas: setup ## write schemas/ anew from the records
 	$(BIN)/python -m streams.schemas
+
+sizes: setup ## measure anew what detectors remember
+	PYTHONPATH=tests:. $(BIN)/python -m contract.sizes
 
 lock: ## pin every dependency anew; needs pip-tools
 	$(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \

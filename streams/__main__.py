@@ -12,6 +12,7 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "run": "start:run",
     "check": "check:check",
     "replay": "replay:replay",
+    "detectors": "detectors:detectors",
     "import": "feed:import_",
     "gate": "gate:gate",
     "deadletters": "deadletters:deadletters",

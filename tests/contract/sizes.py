@@ -1,0 +1,89 @@
+"""How much each detector remembers of one session or scope: writes streams/detect/sizes.toml, or checks it.
+
+From the repository: `PYTHONPATH=tests:. python -m contract.sizes [--check]`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+from contract.running import LATENESS, Runner, history, moment
+
+from streams import policy
+from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders
+
+FILE = Path(__file__).resolve().parents[2] / "streams/detect/sizes.toml"
+POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n'
+TYPICAL, APART_S = 200, 3.0
+WEEK, FAR_S = 500, 1200.0
+TOLERANCE = 0.25
+SMALL = 64  # bytes; below that nothing depends on it
+HEAD = f"""\
+# Bytes of what a detector remembers of one session or scope, packed as on its shelf. Measured over the contract suite's
+# samples by `make sizes`. typical: the median after {TYPICAL} records that it reads, {APART_S:g} s apart; large: the most
+# within a week of {WEEK}.
+"""
+
+
+def sizes() -> dict[str, dict[str, int]]:
+    stanzas = policy.parse(POLICY, "policy.toml").detectors
+    names = {one.name for one in DETECTORS}
+    deciders = [one for one in (*session_deciders(stanzas), *scope_deciders(stanzas)) if one.name in names]
+    return {one.name: _size(one) for one in sorted(deciders, key=lambda one: one.name)}
+
+
+def _size(decider: Any) -> dict[str, int]:
+    typical = _grown(decider, TYPICAL, APART_S)[-1]
+    large = max(size for snapshot in _grown(decider, WEEK, FAR_S) for size in snapshot)
+    return {"typical": int(median(typical)), "large": max(large, *typical)}
+
+
+def _grown(decider: Any, count: int, apart_s: float) -> list[list[int]]:
+    """The sizes of all its memories, ten times on the way."""
+    runner, snapshots = Runner(decider), []
+    for number, record in enumerate(history(decider, count, step_s=apart_s), 1):
+        runner.wake(moment(record) - LATENESS)
+        runner.take(record)
+        if number % (count // 10) == 0:
+            snapshots.append([_packed(one) for one in runner.memories.values()] or [0])
+    return snapshots
+
+
+def _packed(memory: Any) -> int:
+    return 0 if memory is None else len(msgspec.msgpack.encode(memory))
+
+
+def wrong(measured: dict[str, dict[str, int]], kept: dict[str, dict[str, int]]) -> list[str]:
+    """What the file does not say, or says otherwise than it is."""
+    found = [f"{name}: is not in it" for name in measured if name not in kept]
+    found += [f"{name}: there is no such detector" for name in kept if name not in measured]
+    for name in measured.keys() & kept.keys():
+        for what, size in measured[name].items():
+            said = kept[name][what]
+            if abs(size - said) > max(SMALL, TOLERANCE * said):
+                found.append(f"{name}: {what} is {size} bytes, it says {said}")
+    return sorted(found)
+
+
+def text(measured: dict[str, dict[str, int]]) -> str:
+    rows = (f'"{name}" = {{ typical = {one["typical"]}, large = {one["large"]} }}\n' for name, one in measured.items())
+    return HEAD + "".join(rows)
+
+
+def main(arguments: list[str]) -> int:
+    measured = sizes()
+    if arguments == ["--check"]:
+        found = wrong(measured, tomllib.loads(FILE.read_text(encoding="utf-8")))
+        sys.stderr.write("".join(f"{FILE.name}: {line}\n" for line in found))
+        return 1 if found else 0
+    FILE.write_text(text(measured), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
