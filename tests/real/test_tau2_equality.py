@@ -124,7 +124,7 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[Any, ...
 
 def timeless(incident: Incident) -> Incident:
     """Without what depends on when and in which order the book heard of it: whom it told, held back and merged."""
-    return replace(incident, opened_at=incident.first_seen, told={}, held=(), stage="open", parent=None)
+    return replace(incident, opened_at=incident.first_seen, told={}, held=(), held_policy="", stage="open", parent=None)
 
 
 async def fed(kafka: str, lines: list[bytes], roles: Sequence[Role]) -> None:
