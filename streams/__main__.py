@@ -14,6 +14,7 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "replay": "replay:replay",
     "detectors": "detectors:detectors",
     "import": "feed:import_",
+    "prices": "pricing:prices",
     "gate": "gate:gate",
     "deadletters": "deadletters:deadletters",
 }

@@ -11,6 +11,7 @@ from .detect.shelf import moment
 from .intake.cloudevents import EARLIEST
 from .intake.reasons import Rejection
 from .policy import Policy
+from .prices import Prices
 from .records import (
     Acknowledgement,
     DeadLetter,
@@ -36,12 +37,14 @@ from .respond import book
 UNPLACED_MAX = 10_000  # refused lines before the first event wait for its time
 
 
-def run(lines: Iterable[bytes], policy: Policy, until: datetime | None = None) -> Iterator[Any]:
+def run(
+    lines: Iterable[bytes], policy: Policy, until: datetime | None = None, prices: Prices | None = None
+) -> Iterator[Any]:
     """Every record the file comes to, as it comes; incidents in their final state and a summary at the end.
 
     The clock is the newest event's time less the allowed lateness. It ends with the last event, or at `until`.
     """
-    replay = Replay(policy)
+    replay = Replay(policy, prices)
     for number, line in enumerate(lines, 1):
         stripped = line.strip()
         if stripped:
@@ -50,10 +53,14 @@ def run(lines: Iterable[bytes], policy: Policy, until: datetime | None = None) -
 
 
 def compare(
-    lines: Iterable[bytes], now: Policy, candidate: Policy, until: datetime | None = None
+    lines: Iterable[bytes],
+    now: Policy,
+    candidate: Policy,
+    until: datetime | None = None,
+    prices: Prices | None = None,
 ) -> Iterator[tuple[Side, Any]]:
     """The same over one reading of the lines for two policies, each record with the side it is from."""
-    replays: dict[Side, Replay] = {"now": Replay(now), "candidate": Replay(candidate)}
+    replays: dict[Side, Replay] = {"now": Replay(now, prices), "candidate": Replay(candidate, prices)}
     for number, line in enumerate(lines, 1):
         stripped = line.strip()
         for side, replay in replays.items():
@@ -67,9 +74,9 @@ def compare(
 class Replay:
     """One pass over one file. Memory depends on what is open, not on how long the file is."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, prices: Prices | None = None) -> None:
         self.lateness_s = policy.time.lateness_s
-        self.reading = Reading(rules_of(policy.sources))
+        self.reading = Reading(rules_of(policy.sources), prices=prices)
         self.detection = Detection(policy)
         self.book = Book(policy)
         self.gates = Gates(policy)

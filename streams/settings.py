@@ -35,6 +35,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database: str = ""
     datadir: Path = Path(".tocsin")
     policy: Path | None = None
+    prices: Path | None = None  # the price book; default prices.json in the data directory, where there is one
     deployment: str = "tocsin"  # part of a ticket's identity: two deployments may share a Jira project
     generation: int = 1
     epoch: int = 1  # raised when an input topic is recreated
@@ -55,6 +56,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     ask_after_s: float = 45.0  # call timeout + 30 s: nobody asks or repeats an unanswered call earlier
     poll_tickets_s: float = 60.0
     replication: int = 1
+
+    @property
+    def price_book(self) -> Path:
+        return self.prices or self.datadir / "prices.json"
 
     @property
     def pages(self) -> str:
@@ -99,8 +104,8 @@ def _value(name: str, raw: str, key: str, errors: list[str]) -> object:
     default = getattr(Settings(), name)
     if name in _SECRETS:
         return Secret(raw)
-    if name in ("datadir", "policy"):
-        return Path(raw)
+    if name in ("datadir", "policy", "prices"):
+        return Path(raw) if raw else default
     if isinstance(default, bool):
         if raw.lower() in ("1", "true", "yes"):
             return True

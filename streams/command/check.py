@@ -12,7 +12,9 @@ import msgspec
 import rich_click as click
 
 from .. import policy as policies
+from .. import pricefile
 from .. import settings as environment
+from ..pricebook import PriceError
 from .start import policy_or_exit, settings_or_exit
 
 
@@ -61,6 +63,7 @@ def _parts() -> Iterator[dict[str, Any]]:
         return
     yield {"what": "settings", "ok": True, "says": f"deployment {settings.deployment}"}
     yield _policy(settings)
+    yield _prices(settings)
     yield _kafka(settings)
     yield _database(settings)
     yield _jira(settings)
@@ -73,6 +76,15 @@ def _policy(settings: environment.Settings) -> dict[str, Any]:
     except policies.PolicyError as error:
         return {"what": "policy", "ok": False, "says": str(error)}
     return {"what": "policy", "ok": True, "says": f"{policy.name} {policy.digest}, {len(policy.detectors)} detectors"}
+
+
+def _prices(settings: environment.Settings) -> dict[str, Any]:
+    try:
+        prices = pricefile.load(settings)
+    except PriceError as error:
+        return {"what": "prices", "ok": False, "says": str(error)}
+    known = f"{len(prices)} models in {settings.price_book}" if prices else "no price book"
+    return {"what": "prices", "ok": True, "says": f"{known}; calls that name no cost and have no price stay unpriced"}
 
 
 def _kafka(settings: environment.Settings) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from .. import policy as policies
 from ..policy import Policy
-from .start import policy_or_exit, settings_or_exit
+from ..prices import Prices
+from .start import policy_or_exit, prices_or_exit, settings_or_exit
 
 POLICY = click.Path(exists=True, dir_okay=False, path_type=Path)
 SHOWN_BYTES = 1 << 20  # how much is read between two movements of the bar
@@ -53,27 +54,35 @@ def replay(
     own = settings_or_exit()
     now = policy_or_exit(own)
     other = _changed(candidate, candidate or own.policy, settings)
+    prices = prices_or_exit(own)
     as_json = how["as_json"]
     lines = _watched(file, shown=not (as_json and sys.stdout.isatty()))
     try:
-        for line in _compared(lines, now, other, until, as_json) if other else _replayed(lines, now, until, as_json):
+        told = (
+            _compared(lines, (now, other), prices, until, as_json)
+            if other
+            else _replayed(lines, now, prices, until, as_json)
+        )
+        for line in told:
             sys.stdout.buffer.write(line + b"\n")
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _replayed(lines: Iterable[bytes], policy: Policy, until: datetime | None, as_json: bool) -> Iterator[bytes]:
+def _replayed(
+    lines: Iterable[bytes], policy: Policy, prices: Prices | None, until: datetime | None, as_json: bool
+) -> Iterator[bytes]:
     from ..replay import run  # noqa: PLC0415
     from ..replaying.summary import for_people  # noqa: PLC0415
     from ..replaying.writing import written  # noqa: PLC0415
 
-    records = run(lines, policy, until)
+    records = run(lines, policy, until, prices)
     return (written(record) for record in records) if as_json else (text.encode() for text in for_people(records))
 
 
 def _compared(
-    lines: Iterable[bytes], now: Policy, candidate: Policy, until: datetime | None, as_json: bool
+    lines: Iterable[bytes], both: tuple[Policy, Policy], prices: Prices | None, until: datetime | None, as_json: bool
 ) -> Iterator[bytes]:
     from ..records import contents, differences  # noqa: PLC0415
     from ..replay import compare  # noqa: PLC0415
@@ -81,12 +90,13 @@ def _compared(
     from ..replaying.comparison import Both  # noqa: PLC0415
     from ..replaying.writing import of_side, written  # noqa: PLC0415
 
-    both = Both()
-    for side, record in compare(lines, now, candidate, until):
-        both.note(side, record)
+    now, candidate = both
+    sides = Both()
+    for side, record in compare(lines, now, candidate, until, prices):
+        sides.note(side, record)
         if as_json:
             yield of_side(side, record)
-    comparison = both.compared(differences(contents(now), contents(candidate)))
+    comparison = sides.compared(differences(contents(now), contents(candidate)))
     if as_json:
         yield written(comparison)
     else:

@@ -13,8 +13,10 @@ import rich_click as click
 from rich.console import Console
 
 from .. import policy as policies
-from .. import roles
+from .. import pricefile, roles
 from .. import settings as environment
+from ..pricebook import PriceError
+from ..prices import Prices
 from ..topics import TopicMismatch, ensure
 from .stage import Stage, StageError
 
@@ -33,6 +35,14 @@ def policy_or_exit(settings: environment.Settings) -> policies.Policy:
         return policies.load(settings.policy)
     except policies.PolicyError as error:
         click.echo(f"The policy has errors, nothing was started.\n{error}", err=True)  # whole lines: file:line: what
+        sys.exit(1)
+
+
+def prices_or_exit(settings: environment.Settings) -> Prices | None:
+    try:
+        return pricefile.load(settings)
+    except PriceError as error:
+        click.echo(f"The price book has errors, nothing was started.\n{error}", err=True)  # one line for each
         sys.exit(1)
 
 
@@ -66,6 +76,8 @@ def run(role: str, parent: int | None) -> None:
         raise click.ClickException(
             "TOCSIN_DATABASE is not set: e.g. TOCSIN_DATABASE=postgresql://tocsin@localhost/tocsin"
         )
+    if role == "intake":
+        prices_or_exit(settings)
     prepare(settings, role)
     sys.exit(roles.run(role, settings, policy))
 
@@ -98,6 +110,7 @@ def up(sandbox: bool) -> None:
     """
     settings = settings_or_exit()
     policy_or_exit(settings)
+    prices_or_exit(settings)
     token = settings.token.reveal() or token_of(settings.datadir)
     where = "is TOCSIN_TOKEN" if settings.token else f"in {settings.datadir}/token"
     try:

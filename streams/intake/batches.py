@@ -10,7 +10,8 @@ from zlib import crc32
 
 import msgspec
 
-from ..records import DeadLetter
+from ..prices import Prices
+from ..records import DeadLetter, LlmCalled
 from ..records.deadletters import appended
 from ..records.timeline import Headers, Origins, encode, pack_origins
 from .cloudevents import AHEAD_TRUSTED, EARLIEST, EVENT_BYTES_MAX, Reader, decoder
@@ -45,8 +46,9 @@ class Taken(NamedTuple):
 class Batcher:
     """Takes the messages of one poll, source by source; `done` hands out what they became and starts afresh."""
 
-    def __init__(self, reader: Reader, redactor: Redactor, partitions: int) -> None:
+    def __init__(self, reader: Reader, redactor: Redactor, partitions: int, prices: Prices | None = None) -> None:
         self._reader = reader
+        self._prices = prices
         self._redactor = redactor
         self._partitions = partitions
         self._reset()
@@ -69,6 +71,7 @@ class Batcher:
         decode, dump, crc, plans, partitions = decoder.decode, encode, crc32, PLANS, self._partitions
         redact, found, lines, offsets = self._redactor.event, self._found, self._lines, self._offsets
         rules, allowed, slowly = self._reader.rules, self._reader.allowed, self._slowly
+        price = self._prices.event if self._prices else None
         newest, trusted, stamp, arrived = EARLIEST, _trusted_until(messages), -1, EARLIEST
         for message in messages:
             value = message.value
@@ -88,6 +91,8 @@ class Batcher:
                 continue
             if time > newest:  # noqa: PLR1730 - max() costs a call per event
                 newest = time
+            if price is not None and type(event) is LlmCalled and event.data.cost is None:
+                price(event)
             plan = plans[type(event)]
             if plan.get is not None and plan.get(data) != plan.nothing:
                 event = redact(event, found)
@@ -119,6 +124,8 @@ class Batcher:
             self._put(said.data.ctx.root, encode(said), message.offset)
             return
         event.recordedtime = appended_at
+        if self._prices and isinstance(event, LlmCalled) and event.data.cost is None:
+            self._prices.event(event)
         if event.time - appended_at <= AHEAD_TRUSTED:
             self._moved(source, event.time)
         self._put(event.data.ctx.root, encode(self._redactor.event(event, self._found)), message.offset)

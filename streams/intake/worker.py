@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from .. import topics
+from .. import pricefile, topics
 from ..policy import Policy
 from ..records.deadletters import pack as pack_letter
 from ..records.timeline import pack_watermarks
@@ -46,6 +46,7 @@ class Intake:
         self._input = Input(settings.kafka, self._topic, group=group, epoch=settings.epoch, member=member)
         self._output = Output(settings.kafka)
         self._reader = Reader([(source.source, source.agents) for source in policy.sources])
+        self._prices = pricefile.load(settings)
         self._progress = Progress(member, policy.time.lateness_s, policy.time.idle_s)
         self._partitions = 0
         self._batcher: Batcher | None = None
@@ -55,7 +56,7 @@ class Intake:
     async def start(self) -> None:
         await self._output.start()
         self._partitions = await self._output.partitions(self._timeline)
-        self._batcher = Batcher(self._reader, Redactor(), self._partitions)
+        self._batcher = Batcher(self._reader, Redactor(), self._partitions, self._prices)
         await self._input.start(self._moved)
 
     async def stop(self) -> None:

@@ -13,12 +13,14 @@ from ..intake.explain import DELIVERY_TYPES, refused
 from ..intake.reasons import Reason, Rejection
 from ..intake.redact import Redactor
 from ..intake.refusals import refusal
+from ..prices import Prices
 from ..records import (
     Acknowledgement,
     AgentEvent,
     DeadLetter,
     DeliveryEvent,
     IntakeRejected,
+    LlmCalled,
     Outcome,
     Position,
     Silence,
@@ -52,8 +54,8 @@ class _Line(NamedTuple):
 class Reading:
     """`recordedtime` stands for Kafka's clock; without one, an event's own time does."""
 
-    def __init__(self, rules: Rules = (), redactor: Redactor | None = None) -> None:
-        self._reader, self._redactor = Reader(rules), redactor or Redactor()
+    def __init__(self, rules: Rules = (), redactor: Redactor | None = None, prices: Prices | None = None) -> None:
+        self._reader, self._redactor, self._prices = Reader(rules), redactor or Redactor(), prices
         self.redacted: list[str] = []
 
     def read(self, line: bytes, number: int) -> Any:
@@ -75,6 +77,8 @@ class Reading:
         return Refused(letter, event)
 
     def _placed(self, event: AgentEvent, number: int) -> AgentEvent:
+        if self._prices and isinstance(event, LlmCalled) and event.data.cost is None:
+            self._prices.event(event)
         event = self._redactor.event(event, self.redacted)
         event.position = Position(SOURCE, number)
         return event
