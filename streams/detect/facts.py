@@ -14,7 +14,7 @@
 | write | resource, environment | writes | agent, session | session/calls.py |
 | retrieval | agent, release, environment, tool | calls, empty, scored, score | | session/calls.py |
 | late | agent, environment | late, ahead | | session/calls.py |
-| evaluation | agent, evaluator, release, environment | passed, failed, broken, unscored, score | | session/evaluations.py |
+| evaluation | agent, evaluator, release, environment | passed, failed, broken, unscored, scored, score, square, `size#`, lower | | session/evaluations.py |
 | evaluator | evaluator | scored, broken | agent (of broken) | session/evaluations.py |
 | feedback | agent, release, environment | positive, negative | | session/evaluations.py |
 | case | agent, evaluator, release, environment | `+case`, `-case` | | session/evaluations.py |
@@ -22,7 +22,8 @@
 | number | agent, environment, name | n, micro | | session/reports.py |
 | exposure | agent, release, environment | sessions | failures | session/exposure.py |
 
-A name ending in `#` is a family: `ms#12` counts values whose logarithmic index (methods/sketch.py) is 12.
+A name ending in `#` is a family: `ms#12` counts values whose logarithmic index (methods/sketch.py) is 12; `size#3`
+scores whose absolute value is below 2³ and not below 2².
 """
 
 from __future__ import annotations

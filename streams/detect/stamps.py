@@ -50,10 +50,11 @@ def _about(finding: Finding, known: About) -> About:
     if finding.about.agent:
         return finding.about
     agent = finding.subject.get("agent", known.agent)
-    if agent == known.agent:
-        return known
     release = finding.releases[-1] if finding.releases else ""
-    return msgspec.structs.replace(known, agent=agent, release=release)
+    if agent != known.agent or release not in ("", known.release):
+        # Of several releases on one shelf the one that is in trouble: a gate must not block the others.
+        return msgspec.structs.replace(known, agent=agent, release=release)
+    return known
 
 
 def on_trial(decider: Any, agent: str) -> bool:

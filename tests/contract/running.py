@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import builders as b
+from contract.facts import PACE, USUAL_S, fact
 
 from streams import records as r
 
@@ -65,25 +66,14 @@ def _tool(chance: Random, at: float, who: dict[str, Any]) -> Any:
     tool = chance.choice(("search", "refund"))
     if chance.random() < 0.5:
         return b.tool_failed(at, tool=tool, message=f"refused {chance.randrange(3)}", **who)
-    return b.tool_called(at, tool=tool, cost=b.money("0.5"), **who)
+    same = {"args_hash": f"b2:{tool}", "result_hash": "b2:same"}
+    return b.tool_called(at, tool=tool, cost=b.money("0.5"), **same, **who)
 
 
 def _evaluation(chance: Random, at: float, who: dict[str, Any]) -> Any:
     status = chance.choice((r.Status.ok, r.Status.ok, r.Status.error))
     passed = None if status is r.Status.error else chance.random() < 0.5
     return b.eval_scored(at, evaluator=chance.choice(("tone", "safety")), status=status, passed=passed, **who)
-
-
-def _fact(chance: Random, at: float, who: dict[str, Any]) -> Any:
-    kind = chance.choice(("evaluation", "exposure"))
-    about = b.about(release=who["release"], session=who["session"])
-    agent = f"agent-of-{who['session']}"
-    if kind == "exposure":
-        mark = (f"{who['session']}:{chance.randrange(50)}",)
-        subject = (agent, who["release"], "prod")
-        return b.fact(at, kind=kind, subject=subject, sums={"sessions": 1}, marks=mark, about=about)
-    sums = {chance.choice(("passed", "failed", "failed")): chance.randrange(1, 4)}
-    return b.fact(at, kind=kind, subject=(agent, "tone", who["release"], "prod"), sums=sums, about=about)
 
 
 def _due(chance: Random, at: float, who: dict[str, Any]) -> r.Due:
@@ -132,10 +122,12 @@ SAMPLES: dict[type, Any] = {
     r.DecisionMade: lambda _c, at, who: b.decision_made(at, **who),
     r.PermissionChecked: lambda _c, at, who: b.permission_checked(at, **who),
     r.EvalScored: _evaluation,
-    r.CheckpointRecorded: lambda _c, at, who: b.checkpoint_recorded(at, **who),
+    r.CheckpointRecorded: lambda c, at, who: b.checkpoint_recorded(
+        at, op=c.choice(("create", *9 * ("discard",))), **who
+    ),
     r.SessionEnded: lambda _c, at, who: b.session_ended(at, **who),
     r.IntakeRejected: lambda c, at, who: b.intake_rejected(at, session=who["session"], reason=f"r{c.randrange(90)}"),
-    r.Fact: _fact,
+    r.Fact: fact,
     r.Sighted: _sighted,
     r.Due: _due,
     r.Cleared: _cleared,
@@ -149,9 +141,15 @@ SAMPLES: dict[type, Any] = {
 }
 
 
-def history(decider: Any, size: int, *, seed: int = 1, step_s: float = 3.0, **who: Any) -> list[Any]:
+def history(decider: Any, size: int, *, seed: int = 1, step_s: float | None = None, **who: Any) -> list[Any]:
     """Records that `decider` reads, in order of their time, about one session unless told otherwise."""
     chance = Random(seed)
     known = {"session": "s1", "release": "7", **who}
     kinds = sorted(decider.reads, key=lambda kind: kind.__name__)
-    return [SAMPLES[chance.choice(kinds)](chance, number * step_s, known) for number in range(size)]
+    apart = PACE.get(decider.name, USUAL_S) if step_s is None else step_s
+    found = []
+    for number in range(size):
+        kind = chance.choice(kinds)
+        more = (getattr(decider, "kinds", ()),) if kind is r.Fact else ()
+        found.append(SAMPLES[kind](chance, number * apart, known, *more))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from msgspec import Struct
@@ -15,8 +16,9 @@ from ..fingerprint import fingerprint
 from ..fold import excerpt
 
 LABEL_MAX = 200  # as evidence
-MICRO = 10**6
+MICRO, NANO = 10**6, 10**9
 SCORE_MAX = 1e6
+LOWER = ("lower", "lower_is_better", "minimize", "minimise", "min")  # as producers say that less is better
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +86,7 @@ class EvaluationFacts:
         samples = (_evidence(record),) if what in ("failed", "broken") else ()
         address, sums = (ctx.agent.id, data.evaluator.name, ctx.agent.version, ctx.env), {what: 1}
         if data.status == Status.ok and data.score is not None:
-            sums |= {"scored": 1, "score": round(max(-SCORE_MAX, min(SCORE_MAX, data.score)) * MICRO)}
+            sums |= _scored(data.score, data.direction)
         said = [Fact("evaluation", address, bucket, sums, samples=samples)]
         broken = what == "broken"
         marks = (ctx.agent.id,) if broken else ()
@@ -100,6 +102,16 @@ class EvaluationFacts:
             who = (ctx.agent.id, ctx.agent.version, ctx.env)
             said.append(Fact("feedback", who, bucket, {"positive" if data.passed else "negative": 1}, samples=samples))
         return Step(memory, tuple(said))
+
+
+def _scored(score: float, direction: str | None) -> dict[str, int]:
+    """What a mean, a spread and a scale are made of: sums, and counts by powers of two."""
+    score = max(-SCORE_MAX, min(SCORE_MAX, score))
+    sums = {"scored": 1, "score": round(score * MICRO), "square": round(score * score * NANO)}
+    sums[f"size#{max(-20, math.frexp(score)[1]) if score else -21}"] = 1
+    if direction is not None and direction.lower() in LOWER:
+        sums["lower"] = 1
+    return sums
 
 
 def _evidence(record: EvalScored) -> Any:

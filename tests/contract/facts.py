@@ -1,0 +1,150 @@
+"""Facts to be read, of every kind: troubled enough that detectors speak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import builders as b
+
+from streams.detect.methods.sketch import index
+
+Parts = dict[str, Any]  # what builders.fact takes besides time, kind and about
+
+
+def evaluation(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    sums = {chance.choice(("passed", "failed", "failed", "broken")): chance.randrange(1, 4)}
+    return {"subject": (agent, "tone", who["release"], "prod"), "sums": sums}
+
+
+def exposure(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    mark = (f"{who['session']}:{chance.randrange(50)}",)
+    return {"subject": (agent, who["release"], "prod"), "sums": {"sessions": 1}, "marks": mark}
+
+
+def session(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    status = chance.choice(("succeeded", "failed", "failed", "timed_out"))
+    nano, ms, steps = chance.randrange(1, 9) * 10**8, chance.randrange(1, 60_000), chance.randrange(1, 40)
+    sums = {"started": 1, "ended": 1, status: 1, "nano": nano, "ms": ms, "steps": steps, "tokens": 1000 * steps}
+    known = {f"cost#{index(nano / 10**9)}": 1, f"ms#{index(ms)}": 1, f"steps#{index(steps)}": 1}
+    return {"subject": (agent, who["release"], "prod", ""), "sums": sums | known, "samples": (b.excerpt(0),)}
+
+
+def model(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    sums = {"calls": 3, "errors": chance.randrange(3), "input": 3000, "output": 400, "nano": chance.randrange(10**10)}
+    sums |= {chance.choice(("priced", "unpriced")): 3, f"ms#{index(chance.randrange(1, 5000))}": 3}
+    return {"subject": (agent, who["release"], "prod", "openai", "gpt-5"), "sums": sums}
+
+
+def provider(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    failed = chance.random() < 0.5
+    sums = {"calls": 10, "errors": 6} if failed else {"calls": 10}
+    return {"subject": (f"provider-of-{who['session']}", "gpt-5"), "sums": sums, "marks": (agent,) if failed else ()}
+
+
+def tool(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    name = chance.choice(("search", "refund"))
+    sums = {"calls": 5, "error": chance.randrange(3), f"ms#{index(chance.randrange(1, 5000))}": 5}
+    return {"subject": (agent, who["release"], "prod", name, ""), "sums": sums}
+
+
+def tool_error(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    name = f"search\x1fHTTPError\x1frefused by host{chance.choice('abc')}"
+    marks = tuple(f"{name}\x1e{agent}\x1fs{chance.randrange(9)}" for _ in range(3))
+    return {"subject": (f"server-of-{who['session']}",), "sums": {name: 3}, "marks": marks, "samples": (b.excerpt(0),)}
+
+
+def spent(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    value = float(chance.randrange(1, 1000)) if chance.random() < 0.1 else 0.1
+    return {"subject": (agent, "prod", ""), "sums": {}, "samples": (b.excerpt(chance.randrange(10**6), value=value),)}
+
+
+def alive(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    return {"subject": ("fleet", "prod"), "sums": {"events": 1}, "marks": (f"{agent}-{chance.randrange(20)}",)}
+
+
+def config(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    marks = (f"prompt:b2:{chance.randrange(3)}", "model:gpt-5")
+    return {"subject": (agent, who["release"], "prod"), "sums": {"starts": 1}, "marks": marks}
+
+
+def crash(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    sums, marks = {chance.choice(("restarts", "vanished")): 1}, (f"node-{chance.randrange(3)}",)
+    return {"subject": (agent, "prod"), "sums": sums, "marks": marks}
+
+
+def write(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    mark = f"{agent}-{chance.randrange(3)}\x1fs{chance.randrange(9)}"
+    return {"subject": (f"file:///of-{who['session']}", "prod"), "sums": {"writes": 1}, "marks": (mark,)}
+
+
+def retrieval(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    sums = {"calls": 5, "empty": chance.randrange(6), "scored": 5, "score": chance.randrange(5 * 10**6)}
+    return {"subject": (agent, who["release"], "prod", "lookup"), "sums": sums}
+
+
+def late(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    sums = {f"late#{index(chance.randrange(2, 900))}": 4, "ahead": chance.randrange(2)}
+    return {"subject": (agent, "prod"), "sums": sums}
+
+
+def evaluator(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    broken = chance.random() < 0.5
+    marks = (f"{agent}-{chance.randrange(3)}",) if broken else ()
+    return {"subject": (f"tone-of-{who['session']}",), "sums": {"broken" if broken else "scored": 2}, "marks": marks}
+
+
+def feedback(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    return {"subject": (agent, who["release"], "prod"), "sums": {chance.choice(("positive", "negative")): 2}}
+
+
+def case(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    name = f"{chance.choice('+--')}case-{chance.randrange(4)}"
+    return {"subject": (agent, "tone", who["release"], "prod"), "sums": {name: 1}}
+
+
+def permission(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    denied = chance.random() < 0.7
+    action, marks = f"action-{chance.randrange(4)}", (f"s{chance.randrange(5)}",) if denied else ()
+    return {"subject": (agent, "prod", action), "sums": {"denied" if denied else "allowed": 1}, "marks": marks}
+
+
+def number(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    value = 10**6 * (chance.randrange(90, 110) if chance.random() < 0.97 else 5000)
+    return {"subject": (agent, "prod", "queue"), "sums": {"n": 1, "micro": value}}
+
+
+KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
+    one.__name__: one
+    for one in (
+        evaluation,
+        exposure,
+        session,
+        model,
+        provider,
+        tool,
+        tool_error,
+        spent,
+        alive,
+        config,
+        crash,
+        write,
+        retrieval,
+        late,
+        evaluator,
+        feedback,
+        case,
+        permission,
+        number,
+    )
+}
+WIDE = ("provider", "tool_error", "alive", "write", "evaluator")  # about no agent
+
+
+def fact(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    """Of a kind that the decider under test reads."""
+    kind = chance.choice(who.get("kinds") or ("evaluation", "exposure"))
+    agent = f"agent-of-{who['session']}"
+    about = {} if kind in WIDE else {"about": b.about(agent=agent, release=who["release"], session=who["session"])}
+    return b.fact(at, kind=kind, **{**about, **KINDS[kind](chance, agent, who)})
