@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint fix schemas sizes lock clean
+.PHONY: setup demo test lint fix schemas sizes readme lock clean
 
 setup: $(VENV)/ready ## install everything into .venv
 
@@ -34,6 +34,9 @@ schemas: setup ## write schemas/ anew from the records
 
 sizes: setup ## measure anew what detectors remember
 	PYTHONPATH=tests:. $(BIN)/python -m contract.sizes
+
+readme: setup ## print the README's example output anew
+	$(BIN)/python tests/house/test_readme.py
 
 lock: ## pin every dependency anew; needs pip-tools
 	$(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \

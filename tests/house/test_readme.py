@@ -1,4 +1,4 @@
-"""README's example output is what the command prints, and its links lead somewhere."""
+"""README's example output is what the command prints, and its links lead somewhere. Run as a script, it writes it anew."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+SHOWN = re.compile(r"<!-- output of: tocsin ([^>]+) -->\n```\n(.*?)```", re.DOTALL)
+
+
+def printed(arguments: str) -> str:
+    command = [sys.executable, "-m", "streams", *arguments.split()]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60).stdout
+
+
 def test_the_example_output_is_what_is_printed() -> None:
-    shown = re.findall(r"<!-- output of: tocsin ([^>]+) -->\n```\n(.*?)```", README, re.DOTALL)
+    shown = SHOWN.findall(README)
     assert shown
     for arguments, output in shown:
-        command = [sys.executable, "-m", "streams", *arguments.split()]
-        answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
-        assert answer.stdout == output
+        assert printed(arguments) == output, "`make readme` writes it anew"
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:
@@ -33,3 +39,8 @@ def test_every_command_it_shows_exists() -> None:
     for name in set(re.findall(r"\btocsin ([a-z]+)", README)):
         if name not in {"is", "reads"}:
             assert name in COMMANDS, name
+
+
+if __name__ == "__main__":
+    fresh = SHOWN.sub(lambda at: f"<!-- output of: tocsin {at[1]} -->\n```\n{printed(at[1])}```", README)
+    (ROOT / "README.md").write_text(fresh, encoding="utf-8")
