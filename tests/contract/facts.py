@@ -139,12 +139,14 @@ KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
         number,
     )
 }
+USUAL_S = 3.0
+PACE: dict[str, float] = {}  # by detector: seconds between records, for those that look at hours
 WIDE = ("provider", "tool_error", "alive", "write", "evaluator")  # about no agent
 
 
-def fact(chance: Random, at: float, who: dict[str, Any]) -> Any:
+def fact(chance: Random, at: float, who: dict[str, Any], kinds: tuple[str, ...] = ()) -> Any:
     """Of a kind that the decider under test reads."""
-    kind = chance.choice(who.get("kinds") or ("evaluation", "exposure"))
+    kind = chance.choice(kinds or ("evaluation", "exposure"))
     agent = f"agent-of-{who['session']}"
     about = {} if kind in WIDE else {"about": b.about(agent=agent, release=who["release"], session=who["session"])}
     return b.fact(at, kind=kind, **{**about, **KINDS[kind](chance, agent, who)})

@@ -129,7 +129,7 @@ def test_an_ordinary_call_is_one_fact_and_a_failure_names_what_it_depends_on() -
     error = facts(ToolFacts(), [failed], "tool_error")[0]
     assert error.subject == ("shop-mcp",)
     assert error.sums == {"search\x1fNotFound\x1forder * not found": 1}
-    assert [mark.split("\x1f")[1:] for mark in error.marks] == [["billing", "s1"]]
+    assert [mark.partition("\x1e")[2] for mark in error.marks] == ["billing\x1fs1"]
 
 
 def test_a_denial_is_no_error_of_the_tool() -> None:

@@ -94,6 +94,8 @@ class Bucketed(Detector[T], Generic[T, S]):
             words = self.words(record)
             if words is None:
                 return Step(memory)
+            if memory is not None and not (record.marks or record.samples or self.taken(record)):
+                return Step(memory, (), self._wake(memory))
             held = self._added(memory or Held(words, self.state()), record)
             return Step(held, (), self._wake(held))
         if memory is None:

@@ -9,7 +9,7 @@ from ...records import Excerpt, Fact, LlmCalled, Status, ToolCalled
 from ...step import Order, Step
 from ..detector import Nothing
 from ..facts import BUCKET_S, bucket_of
-from ..fingerprint import error_id, skeleton
+from ..fingerprint import skeleton
 from ..fold import excerpt
 from ..methods.sketch import index
 
@@ -122,11 +122,10 @@ def _failed(record: ToolCalled, bucket: Any) -> Fact:
     """Counted under tool, kind and skeleton, so that the wider question may find skeletons that are one trouble."""
     data, ctx = record.data, record.data.ctx
     kind, text = (data.error.type, data.error.template) if data.error else (None, None)
-    kind, words = kind or data.status.value, skeleton(text or "")
-    mark = f"{error_id(data.tool.name, kind, words)}\x1f{ctx.agent.id}\x1f{ctx.root}"
-    sums = {f"{data.tool.name}\x1f{kind}\x1f{words}": 1}
+    name = f"{data.tool.name}\x1f{kind or data.status.value}\x1f{skeleton(text or '')}"
+    marks = (f"{name}\x1e{ctx.agent.id}\x1f{ctx.root}",)
     samples = (_evidence(record, data.tool.name),)
-    return Fact("tool_error", (dependency_of(record),), bucket, sums, marks=(mark,), samples=samples)
+    return Fact("tool_error", (dependency_of(record),), bucket, {name: 1}, marks=marks, samples=samples)
 
 
 def _evidence(record: LlmCalled | ToolCalled, name: str) -> Excerpt:
