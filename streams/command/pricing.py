@@ -82,12 +82,12 @@ def import_(file: Path, since: datetime | None, *, dry_run: bool, as_json: bool)
         said = {"book": str(path), "from": begin, "models": len(listed.models), **changes, **left}
         sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
         return
-    for line in _report(listed, changes, begin, f"{'would be' if dry_run else 'now'} in {path}"):
+    for line in _report(listed, changes, begin):
         click.echo(line)
     for each in listed.refused:
         click.echo(f"refused: {file}:{each.line}: {_plain(each.model)}: {each.why}")
-    if not dry_run:
-        click.echo("Intake reads the book when it starts: start it again to use these prices.")
+    written = f"Written to {path}. Intake reads it when it starts: start it again to use these prices."
+    click.echo("Nothing was written." if dry_run else written)
 
 
 def _changes(book: Book, news: dict[str, Model], begin: date) -> dict[str, int]:
@@ -102,10 +102,10 @@ def _same(one: Price | None, other: Price) -> bool:
     return one is not None and msgspec.structs.replace(one, since=other.since) == other
 
 
-def _report(listed: litellm.Listed, changes: dict[str, int], begin: date, where: str) -> Iterator[str]:
+def _report(listed: litellm.Listed, changes: dict[str, int], begin: date) -> Iterator[str]:
     since = "for all times" if begin <= BEGINNING else f"from {begin}"
     counts = ", ".join(f"{count} {what}" for what, count in changes.items())
-    yield f"{len(listed.models)} models with a price per token, {since}, {where}: {counts}"
+    yield f"{len(listed.models)} models with a price per token, {since}: {counts}"
     for why, models in sorted(listed.skipped.items(), key=lambda each: (-len(each[1]), each[0])):
         named = ", ".join(_plain(name) for name in models[:NAMED_MAX])
         more = f", and {len(models) - NAMED_MAX} more" if len(models) > NAMED_MAX else ""

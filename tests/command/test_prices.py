@@ -40,8 +40,8 @@ def cheaper(folder: Path) -> str:
 
 def test_an_import_says_what_it_took_and_what_it_left_out(tocsin, tmp_path):
     said = tocsin("prices", "import", str(EXAMPLE), "--from", "2026-03-01").splitlines()
-    assert said[0].startswith("2 models with a price per token, from 2026-03-01, now in ")
-    assert said[0].endswith("prices.json: 2 new, 0 changed, 0 same")
+    assert said[0] == "2 models with a price per token, from 2026-03-01: 2 new, 0 changed, 0 same"
+    assert said[-1].startswith(f"Written to {tmp_path / 'prices.json'}. Intake reads it when it starts")
     assert "left out, not priced by tokens (image_generation): 1 (example/painter)" in said
     assert "not used: input_cost_per_token_batches (1)" in said
     mistyped = "example/mistyped: input_cost_per_token is more than 1 USD per token"

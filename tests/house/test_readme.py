@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,10 @@ def printed(arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60).stdout
 
 
-def test_the_example_output_is_what_is_printed() -> None:
+def test_the_example_output_is_what_is_printed(tmp_path: Path) -> None:
+    """In an empty data directory, without settings."""
+    given = {key: value for key, value in os.environ.items() if not key.startswith("TOCSIN_")}
+    given["TOCSIN_DATADIR"] = str(tmp_path)
     shown = SHOWN.findall(README)
     assert shown
     for arguments, output in shown:
