@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import starmap
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -93,12 +92,11 @@ def normal(bank: Bank) -> float:
 
 
 def _moved(scores: Scores, rate: float, failed: int, n: int, cap: float) -> Scores:
-    two, four, twelve = (
-        gain * failed - n * math.log(1 + rate * (odds - 1)) for gain, odds in zip(GAINS, ODDS, strict=True)
-    )
-    moved = zip(scores, (two, four, twelve), strict=True)
-    first, second, third = starmap(lambda score, rise: min(cap, max(0.0, score + rise)), moved)
-    return first, second, third
+    two, four, twelve = scores
+    two += failed * GAINS[0] - n * math.log(1 + rate * (ODDS[0] - 1))
+    four += failed * GAINS[1] - n * math.log(1 + rate * (ODDS[1] - 1))
+    twelve += failed * GAINS[2] - n * math.log(1 + rate * (ODDS[2] - 1))
+    return min(cap, max(0.0, two)), min(cap, max(0.0, four)), min(cap, max(0.0, twelve))
 
 
 def _learned(bank: Bank, passed: int, failed: int) -> Bank:

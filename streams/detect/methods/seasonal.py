@@ -18,6 +18,7 @@ LEVEL = 2 / 2017  # span: a week of 5-minute buckets
 NORMAL = 0.002  # of the log ratio's mean and variance
 OFFSET = 0.25  # levels: nothing to divide by zero, and a night's pennies do not count double
 SIGMA_MIN = 0.05  # 5 %: a series that never varied
+TINY = 1e-9
 
 
 class Limits(NamedTuple):
@@ -66,7 +67,7 @@ def step(memory: Seasonal | None, amount: float, at_s: float, limits: Limits = U
     amount = amount if 0 <= amount < math.inf else 0.0
     memory = memory or Seasonal(level=amount)
     expected = _expected(memory, at_s, limits)
-    offset = max(OFFSET * memory.level, limits.floor / 100)
+    offset = max(OFFSET * memory.level, limits.floor / 100, TINY)
     y = math.log((amount + offset) / (expected + offset))
     sigma = max(SIGMA_MIN, math.sqrt(memory.variance))
     z = max(-limits.cap, min(limits.cap, (y - memory.mean) / sigma))
@@ -75,12 +76,17 @@ def step(memory: Seasonal | None, amount: float, at_s: float, limits: Limits = U
     records, record = novelty.step(memory.records, amount, 0, novelty.RANGE2)
     beyond = warm and record.upward >= limits.record
     excess = amount - expected + (memory.excess if memory.score > 0 else 0.0) if score > 0 or beyond else 0.0
-    ordinary = memory.level * HOUR_S / limits.bucket_s
-    high = (score >= limits.limit or beyond) and excess >= max(limits.floor, limits.share * ordinary)
+    high = (score >= limits.limit or beyond) and excess >= least(memory, limits)
     deviation = z * sigma if warm else y - memory.mean
-    after = _learned(memory, min(amount, max(4 * expected + memory.level, limits.floor)), deviation, at_s)
+    most = max(4 * expected + memory.level, limits.floor) if memory.level else amount
+    after = _learned(memory, min(amount, most), deviation, at_s)
     after = replace(after, score=score, excess=excess, records=records)
     return after, Reading(expected, score, record.upward, excess, high)
+
+
+def least(memory: Seasonal, limits: Limits = USUAL) -> float:
+    """The excess that is worth telling: a floor, or a share of an ordinary hour (the three-way gate of moneypenny)."""
+    return max(limits.floor, limits.share * memory.level * HOUR_S / limits.bucket_s)
 
 
 def _expected(memory: Seasonal, at_s: float, limits: Limits) -> float:

@@ -1,0 +1,1 @@
+"""The sections of the detection benchmark: each has `measure(progress) -> dict` and `table(result) -> str`."""
