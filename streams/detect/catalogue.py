@@ -6,24 +6,52 @@ from collections.abc import Mapping
 from typing import Any
 
 from .agents import Given
+from .scope.dependencies import DependencyErrors
 from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
+from .session.approvals import ApprovalStalled
+from .session.budget import RootBudget
 from .session.calls import ModelFacts, ToolFacts
+from .session.context import ContextPressure
 from .session.cost import SessionCost
 from .session.evaluations import CriticalEvaluator, EvaluationFacts
 from .session.exposure import ExposureFacts
+from .session.guardrails import GuardrailTriggered
+from .session.handoffs import HandoffCycle
+from .session.identical_calls import IdenticalCalls
+from .session.liveness import LivenessOnly
+from .session.overrun import SessionOverrun
 from .session.rejections import IntakeRejections
 from .session.reports import NumberFacts, PermissionFacts
+from .session.retry_share import RetryShare
+from .session.sequences import Sequences
+from .session.stale_loops import StaleLoops
+from .session.stuck import SessionStuck
 from .session.tool_errors import RepeatedToolError
 from .session.totals import SessionFacts
 
 SESSION_DETECTORS: tuple[Any, ...] = (
     RepeatedToolError,
+    IdenticalCalls,
+    StaleLoops,
+    Sequences,
     SessionCost,
+    RootBudget,
+    RetryShare,
+    SessionOverrun,
+    ContextPressure,
+    SessionStuck,
+    LivenessOnly,
+    ApprovalStalled,
+    HandoffCycle,
+    GuardrailTriggered,
     CriticalEvaluator,
     IntakeRejections,
 )
-SCOPE_DETECTORS: tuple[Any, ...] = (EvaluatorFailures,)
+SCOPE_DETECTORS: tuple[Any, ...] = (
+    EvaluatorFailures,
+    DependencyErrors,
+)
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (
     EvaluationFacts,

@@ -94,9 +94,9 @@ class Bucketed(Detector[T], Generic[T, S]):
             words = self.words(record)
             if words is None:
                 return Step(memory)
-            if memory is not None and not (record.marks or record.samples or self.taken(record)):
-                return Step(memory, (), self._wake(memory))
             held = self._added(memory or Held(words, self.state()), record)
+            if not held.open and memory is None:
+                return Step(None)
             return Step(held, (), self._wake(held))
         if memory is None:
             return Step(None)
@@ -112,14 +112,17 @@ class Bucketed(Detector[T], Generic[T, S]):
         opened = list(held.open)
         place = next((n for n, one in enumerate(opened) if one.at_s == at_s), None)
         known = Bucket(at_s) if place is None else opened[place]
+        taken = self.taken(fact)
         sums = dict(known.sums)
-        for name, value in self.taken(fact).items():
+        for name, value in taken.items():
             named = name if name in sums or len(sums) < NAMES_MAX else OTHER
             sums[named] = min(sums.get(named, 0) + value, SUM_MAX)
         marks = known.marks
         if fact.marks and len(marks) < MARKS_MAX:
             marks = tuple(dict.fromkeys((*marks, *fact.marks)))
         samples = latest(known.samples + fact.samples) if fact.samples else known.samples
+        if not taken and (marks, samples) == (known.marks, known.samples):
+            return held
         bucket = Bucket(at_s, sums, marks, samples)
         if place is None:
             opened.append(bucket)

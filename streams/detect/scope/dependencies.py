@@ -1,0 +1,158 @@
+"""The same error across sessions and agents: the trouble is not theirs but that of what they depend on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ...records import Fact, Finding, Severity
+from ..likeness import merged
+from ..methods.surprise import surprise
+from .bucketed import Bucket, Bucketed, Words
+
+ERRORS_MAX = 64  # different ones of one dependency; the longest silent is forgotten
+WHO_MAX = 200  # agents and sessions of one part of the window
+PARTS_MAX = 500
+DAY_S = 86_400
+FIRST_S = 600  # a rate is not known better than over ten minutes
+ACUTE_S = 3600  # what is trouble is not learned as usual for an hour, then three times slower
+SLOWER = 3
+TITLE_WORDS = 12
+
+Part = tuple[int, int, tuple[str, ...]]  # start, errors, "agent\x1fsession"
+
+
+class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    window_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+    errors_min: Annotated[int, Meta(ge=1)] = 10  # in the window
+    sessions_min: Annotated[int, Meta(ge=1)] = 3
+    surprise_min: Annotated[float, Meta(ge=0)] = 6.0  # 6: one chance in a million, at the usual rate of this error
+    holds_min: Annotated[int, Meta(ge=1)] = 3  # errors in the window: while there are as many, it is not over
+
+
+class Known(Struct, frozen=True, array_like=True):
+    """One error of the dependency, over all who met it."""
+
+    began_s: int
+    parts: tuple[Part, ...] = ()
+    usual: float = 0.0  # errors a second, over a day
+    learned_s: int = 0
+    told_s: int = 0  # since when it is trouble; 0: it is not
+
+
+class Errors(Struct, frozen=True, array_like=True):
+    known: dict[str, Known] = {}  # tool, kind and template
+
+
+class DependencyErrors(Bucketed[Thresholds, Errors]):
+    """Poisson surprise of an error's count in the window against its own rate over a day, from several sessions.
+
+    Subject: the dependency, the tool's server or the tool itself. Messages that differ in a name only are one error.
+    """
+
+    name, version, state = "tool.dependency", 1, Errors
+    kinds = ("tool_error",)
+    severity: Severity = "high"
+    runbook = (
+        "Look at the dependency, not at the agents: status page, credentials, quota, last deployment.\n"
+        "Compare the agents below: those that do not fail tell what is different.\n"
+        "Pause what cannot do without it; the sessions' own tickets are attached here."
+    )
+    limits = Thresholds
+    minimum = "10 errors from 3 sessions in 5 minutes; without history the usual rate counts as none"
+    false_alarms = "one window in a million at a steady rate (Poisson); a chatty error is told once, before it is known"
+
+    def words(self, fact: Fact) -> Words | None:
+        return ("dependency", fact.subject[0])
+
+    def closed(self, state: Errors, bucket: Bucket, words: Words) -> tuple[Errors, tuple[Finding, ...]]:
+        known = _with(dict(state.known), bucket)
+        for name, one in known.items():
+            known[name] = self._judged(one, bucket.at_s + self.span_s(words))
+        told = {name: one for name, one in known.items() if one.told_s}
+        found = (self._finding(told, bucket, words),) if told and bucket.sums else ()
+        return Errors(_bounded(known)), found
+
+    def _judged(self, one: Known, now_s: int) -> Known:
+        """What leaves the window is learned, what is in it is judged by what was learned before."""
+        limits = self.thresholds
+        one = self._learned(one, now_s - limits.window_s)
+        errors, sessions = _errors(one), len({who.partition("\x1f")[2] for who in _who(one)})
+        rare = surprise(errors, one.usual * limits.window_s)
+        if one.told_s:
+            told = errors >= limits.holds_min and rare >= limits.surprise_min / 2
+        else:
+            told = errors >= limits.errors_min and sessions >= limits.sessions_min and rare >= limits.surprise_min
+        return Known(one.began_s, one.parts, one.usual, one.learned_s, (one.told_s or now_s) if told else 0)
+
+    def _learned(self, one: Known, until_s: int) -> Known:
+        since_s = one.learned_s or one.began_s
+        if until_s <= since_s:
+            return one
+        left = tuple(part for part in one.parts if part[0] < until_s)
+        age_s = until_s - one.began_s
+        weight = min(1.0, (until_s - since_s) / min(DAY_S, max(FIRST_S, age_s))) / (SLOWER if one.told_s else 1)
+        if one.told_s and until_s < one.told_s + ACUTE_S:
+            weight = 0.0
+        rate = _errors(Known(0, left)) / (until_s - since_s)
+        usual = one.usual + weight * (rate - one.usual)
+        return Known(one.began_s, one.parts[len(left) :], usual, until_s, one.told_s)
+
+    def _finding(self, told: dict[str, Known], bucket: Bucket, words: Words) -> Finding:
+        dependency = words[1]
+        worst = min(told, key=lambda name: (-_errors(told[name]), name))
+        tool, kind, said = worst.split("\x1f")
+        who = {one for known in told.values() for one in _who(known)}
+        agents = sorted({one.partition("\x1f")[0] for one in who})
+        errors = sum(map(_errors, told.values()))
+        minutes = self.thresholds.window_s / 60
+        usual = sum(one.usual for one in told.values()) * self.thresholds.window_s
+        title = " ".join((said or kind).split()[:TITLE_WORDS])
+        more = f" and {len(told) - 1} other errors" if len(told) > 1 else ""
+        return self.found(
+            {"dependency": dependency},
+            f"{dependency}: {tool} fails for {len(agents)} agents: {title}{more}",
+            at=self.when(bucket, words),
+            count=errors,
+            observed=f"{errors} errors in {minutes:g} minutes, {len(who)} sessions of {', '.join(agents[:5])}",
+            expected=f"about {usual:.1f}",
+            evidence=bucket.samples,
+            dependency=dependency,
+        )
+
+
+def _with(known: dict[str, Known], bucket: Bucket) -> dict[str, Known]:
+    """The bucket's errors under their templates; one that widens takes what it was known by along."""
+    for name in sorted(bucket.sums):
+        tool, kind, said = [*name.split("\x1f"), "", ""][:3]
+        alike = [one.split("\x1f")[2] for one in known if one.startswith(f"{tool}\x1f{kind}\x1f")]
+        template, before = merged(alike, said)
+        place = f"{tool}\x1f{kind}\x1f{template}"
+        if before is not None:
+            known[place] = known.pop(f"{tool}\x1f{kind}\x1f{before}")
+        one = known.get(place) or Known(bucket.at_s)
+        who = _of(name, bucket)
+        parts = (*one.parts, (bucket.at_s, bucket.sums[name], who))[-PARTS_MAX:]
+        known[place] = Known(one.began_s, parts, one.usual, one.learned_s, one.told_s)
+    return known
+
+
+def _of(name: str, bucket: Bucket) -> tuple[str, ...]:
+    """Who met this error in the bucket: `agent`, `session`."""
+    return tuple(mark.partition("\x1e")[2] for mark in bucket.marks if mark.partition("\x1e")[0] == name)[:WHO_MAX]
+
+
+def _errors(one: Known) -> int:
+    return sum(count for _, count, _ in one.parts)
+
+
+def _who(one: Known) -> set[str]:
+    return {who for _, _, some in one.parts for who in some}
+
+
+def _bounded(known: dict[str, Known]) -> dict[str, Known]:
+    if len(known) <= ERRORS_MAX:
+        return known
+    kept = sorted(known, key=lambda name: (known[name].told_s, known[name].parts[-1:], name))[-ERRORS_MAX:]
+    return {name: known[name] for name in sorted(kept)}
