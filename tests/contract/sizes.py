@@ -19,14 +19,14 @@ from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders
 
 FILE = Path(__file__).resolve().parents[2] / "streams/detect/sizes.toml"
 POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n'
-TYPICAL, APART_S = 200, 3.0
+TYPICAL = 200
 WEEK, FAR_S = 500, 1200.0
 TOLERANCE = 0.25
 SMALL = 64  # bytes; below that nothing depends on it
 HEAD = f"""\
 # Bytes of what a detector remembers of one session or scope, packed as on its shelf. Measured over the contract suite's
-# samples by `make sizes`. typical: the median after {TYPICAL} records that it reads, {APART_S:g} s apart; large: the most
-# within a week of {WEEK}.
+# samples by `make sizes`. typical: the median after {TYPICAL} records that it reads, as far apart as is usual for it;
+# large: the most, also within a week of {WEEK}.
 """
 
 
@@ -38,24 +38,21 @@ def sizes() -> dict[str, dict[str, int]]:
 
 
 def _size(decider: Any) -> dict[str, int]:
-    typical = _grown(decider, TYPICAL, APART_S)[-1]
+    typical = _grown(decider, TYPICAL)[-1]
     large = max(size for snapshot in _grown(decider, WEEK, FAR_S) for size in snapshot)
     return {"typical": int(median(typical)), "large": max(large, *typical)}
 
 
-def _grown(decider: Any, count: int, apart_s: float) -> list[list[int]]:
+def _grown(decider: Any, count: int, apart_s: float | None = None) -> list[list[int]]:
     """The sizes of all its memories, ten times on the way."""
     runner, snapshots = Runner(decider), []
     for number, record in enumerate(history(decider, count, step_s=apart_s), 1):
         runner.wake(moment(record) - LATENESS)
         runner.take(record)
         if number % (count // 10) == 0:
-            snapshots.append([_packed(one) for one in runner.memories.values()] or [0])
+            kept = (one for one in runner.memories.values() if one is not None)
+            snapshots.append([len(msgspec.msgpack.encode(one)) for one in kept] or [0])
     return snapshots
-
-
-def _packed(memory: Any) -> int:
-    return 0 if memory is None else len(msgspec.msgpack.encode(memory))
 
 
 def wrong(measured: dict[str, dict[str, int]], kept: dict[str, dict[str, int]]) -> list[str]:
