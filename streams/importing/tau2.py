@@ -36,6 +36,7 @@ from ..records import (
 )
 
 TEXT_CHARS_MAX = 16_384
+NOTHING = frozenset(("", "null", "[]", "{}", '""'))  # what a tool answers that found nothing
 PASSED = 1.0
 
 
@@ -191,6 +192,7 @@ class _Work:
             args_hash=digest(canonical(call["arguments"])) if "arguments" in call else None,
             result_hash=None if raw is None else digest(raw),
             result_bytes=None if raw is None else len(raw),
+            empty=None if failed or text is None else text.strip() in NOTHING,
             error=Error("tool_error", text[:TEXT_CHARS_MAX] if text else None) if failed else None,
         )
         return self._event(ToolCalled, at, data)

@@ -188,6 +188,30 @@ def test_arguments_and_results_leave_only_hashes_behind(tmp_path):
     assert first.data.result_bytes == 2
 
 
+def test_equal_arguments_and_equal_results_have_equal_hashes_and_nothing_is_called_empty(tmp_path):
+    answers = ["[]", " null ", "[1]", "[]", None]
+    run = a_run()
+    messages = run["simulations"][0]["messages"]
+    for n, content in enumerate(answers):
+        call = _call(f"x{n}", "assistant")
+        call["arguments"] = {"c": n // 4}
+        messages.append({"role": "assistant", "timestamp": TIMES[5], "tool_calls": [call]})
+        messages.append({"role": "tool", "id": f"x{n}", "content": content, "error": False, "timestamp": TIMES[6]})
+    calls = only(read([written(tmp_path, run)])[0], ToolCalled)
+    assert [call.data.empty for call in calls] == [False, None, True, True, False, True, None]  # the second one failed
+    calls = calls[2:]
+    assert len({call.data.args_hash for call in calls[:4]}) == 1
+    assert calls[0].data.args_hash != calls[4].data.args_hash
+    assert calls[0].data.result_hash == calls[3].data.result_hash != calls[2].data.result_hash
+    assert (calls[4].data.result_hash, calls[4].data.args_hash is None) == (None, False)
+
+
+def test_every_tool_call_of_the_nine_files_has_a_hash_of_its_arguments(imported):
+    calls = only(imported[0], ToolCalled)
+    assert sum(call.data.args_hash is None for call in calls) == 0
+    assert sum(call.data.empty is True for call in calls) == 55
+
+
 def test_an_error_whose_text_was_removed_is_still_an_error(tmp_path):
     run = a_run()
     run["simulations"][0]["messages"][4]["content"] = None
