@@ -22,7 +22,7 @@ TOLD_MAX = 8
 TOOLS_MAX = 4096  # remembered marks
 _MARK = 8  # bytes a call: seven of its tool's hash, and whether it failed
 _WORKED, _FAILED = b"\0", b"\1"
-_TROUBLE = frozenset((Status.error, Status.timeout))  # a person's denial is none
+_ERROR, _TIMEOUT = Status.error, Status.timeout  # a person's denial is neither
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,21 +77,24 @@ class RepeatedToolError(SessionDetector[Thresholds]):
     )
     limits = Thresholds
     minimum = "3 errors of one tool"
-    false_alarms = "13 of 330 real sessions (tau2), 13 of them with such errors; none on the others"
+    false_alarms = "found in 13 of the 327 tau2 sessions that call tools, 12 of which failed; 1 of 202 successful ones"
 
     def step(self, memory: Calls | None, record: ToolCalled) -> Step[Calls]:
         data = record.data
-        tool, limits = data.tool, self.limits_for(data.ctx.agent.id)
-        mark = _mark(tool.server, tool.name)
-        if data.status in _TROUBLE:
-            return self._failed(memory or Calls(b""), record, mark, limits)
+        tool, status = data.tool, data.status
+        limits = self.limits_for(data.ctx.agent.id) if self._overrides else self.thresholds
+        worked = _mark(tool.server, tool.name)
+        if status is _ERROR or status is _TIMEOUT:
+            return self._failed(memory or Calls(b""), record, worked[:-1], limits)
         if memory is None:
-            return Step(Calls(mark + _WORKED))
-        last = memory.last + mark + _WORKED
+            return Step(Calls(worked))
+        last = memory.last + worked
         beyond = len(last) - limits.calls * _MARK
         if beyond <= 0:
             return Step(Calls(last, memory.failed, memory.told))
-        failed, last = _left(memory.failed, last, beyond), last[beyond:]
+        failed, last = memory.failed, last[beyond:]
+        if failed:
+            failed = _left(failed, memory.last, beyond)
         if last == memory.last and failed is memory.failed:
             return Step(memory)
         return Step(Calls(last, failed, memory.told))
@@ -134,7 +137,8 @@ class RepeatedToolError(SessionDetector[Thresholds]):
 
 @lru_cache(maxsize=TOOLS_MAX)
 def _mark(server: str | None, name: str) -> bytes:
-    return blake2b(f"{server or ''}\x1f{name}".encode(), digest_size=_MARK - 1).digest()
+    """Of a call that worked."""
+    return blake2b(f"{server or ''}\x1f{name}".encode(), digest_size=_MARK - 1).digest() + _WORKED
 
 
 def _left(failed: tuple[Failed, ...], last: bytes, beyond: int) -> tuple[Failed, ...]:
