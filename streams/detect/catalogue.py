@@ -9,26 +9,38 @@ from .agents import Given
 from .scope.dependencies import DependencyErrors
 from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
+from .scope.providers import ProviderIncident
+from .session.approval_missing import ApprovalMissing
 from .session.approvals import ApprovalStalled
+from .session.blast_radius import BlastRadius
 from .session.budget import RootBudget
 from .session.calls import ModelFacts, ToolFacts
 from .session.context import ContextPressure
 from .session.cost import SessionCost
+from .session.decisions import DecisionMismatch
+from .session.effect_checkpoints import EffectWithoutCheckpoint
 from .session.evaluations import CriticalEvaluator, EvaluationFacts
 from .session.exposure import ExposureFacts
 from .session.guardrails import GuardrailTriggered
 from .session.handoffs import HandoffCycle
 from .session.identical_calls import IdenticalCalls
 from .session.liveness import LivenessOnly
+from .session.outcomes import OutcomeContradiction
 from .session.overrun import SessionOverrun
+from .session.owners import OwnerMissing
 from .session.rejections import IntakeRejections
 from .session.reports import NumberFacts, PermissionFacts
 from .session.retry_share import RetryShare
+from .session.rollbacks import RollbackPerformed, RollbackWithoutCheckpoint
 from .session.sequences import Sequences
+from .session.silent_failures import SilentFailure
 from .session.stale_loops import StaleLoops
 from .session.stuck import SessionStuck
 from .session.tool_errors import RepeatedToolError
+from .session.tools_skipped import ToolSkipped
+from .session.tools_unknown import ToolUnknown
 from .session.totals import SessionFacts
+from .session.violations import PermissionViolation
 
 SESSION_DETECTORS: tuple[Any, ...] = (
     RepeatedToolError,
@@ -45,12 +57,25 @@ SESSION_DETECTORS: tuple[Any, ...] = (
     ApprovalStalled,
     HandoffCycle,
     GuardrailTriggered,
+    ApprovalMissing,
+    PermissionViolation,
+    RollbackPerformed,
+    RollbackWithoutCheckpoint,
+    EffectWithoutCheckpoint,
+    BlastRadius,
+    ToolUnknown,
+    ToolSkipped,
+    DecisionMismatch,
+    OutcomeContradiction,
+    SilentFailure,
+    OwnerMissing,
     CriticalEvaluator,
     IntakeRejections,
 )
 SCOPE_DETECTORS: tuple[Any, ...] = (
     EvaluatorFailures,
     DependencyErrors,
+    ProviderIncident,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (
