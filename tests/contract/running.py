@@ -76,6 +76,44 @@ def _evaluation(chance: Random, at: float, who: dict[str, Any]) -> Any:
     return b.eval_scored(at, evaluator=chance.choice(("tone", "safety")), status=status, passed=passed, **who)
 
 
+def _started(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    """Some start another session, of which nothing more is heard, and some are handed down too deep."""
+    session = chance.choice((who["session"], f"{who['session']}-open"))
+    about = b.ctx(session, release=who["release"], depth=chance.choice((None, 1, 5)))
+    return b.session_started(at, ctx=about, budget=r.Budget(tokens=50_000))
+
+
+def _beat(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    """Some are of a session that does nothing else, and says so seldom."""
+    if chance.random() < 0.5:
+        return b.heartbeat(at, **who)
+    return b.heartbeat(at, **{**who, "session": f"{who['session']}-alive"}, interval_s=1200.0)
+
+
+def _model(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    cost, attempt = b.money(chance.choice(("0.01", "1.5"))), chance.choice((None, None, 2))
+    full = {"context_limit": 1050, "finish_reasons": ["length"]} if chance.random() < 0.1 else {}
+    return b.llm_called(at, cost=cost, attempt=attempt, **full, **who)
+
+
+def _decision(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    if chance.random() < 0.5:
+        return b.decision_made(at, **who)
+    giver, taker = chance.choice((("billing", "refunds"), ("refunds", "billing")))
+    return b.decision_made(at, kind="handoff", chosen=taker, agent=giver, **who)
+
+
+def _permission(chance: Random, at: float, who: dict[str, Any]) -> Any:
+    """Some are denied by a guardrail, some are never answered."""
+    kind = chance.choice(("allowed", "allowed", "guardrail", "pending"))
+    if kind == "guardrail":
+        return b.permission_checked(at, result=r.PermissionResult.denied, decided_by=r.Actor("guardrail"), **who)
+    if kind == "pending":
+        session = {**who, "session": f"{who['session']}-open"}
+        return b.permission_checked(at, result=r.PermissionResult.pending, **session)
+    return b.permission_checked(at, **who)
+
+
 def _due(chance: Random, at: float, who: dict[str, Any]) -> r.Due:
     wants = (("page", "ticket"),) * 6 + (("settled", "outcome"), ("unsettled", "update"), ("update",))
     trouble = f"{who['session']}-{chance.randrange(12)}"
@@ -115,12 +153,12 @@ def _receipt(chance: Random, at: float, who: dict[str, Any]) -> r.Receipt:
 
 
 SAMPLES: dict[type, Any] = {
-    r.SessionStarted: lambda _c, at, who: b.session_started(at, **who),
-    r.Heartbeat: lambda _c, at, who: b.heartbeat(at, **who),
-    r.LlmCalled: lambda c, at, who: b.llm_called(at, cost=b.money(str(c.choice(("0.01", "1.5")))), **who),
+    r.SessionStarted: _started,
+    r.Heartbeat: _beat,
+    r.LlmCalled: _model,
     r.ToolCalled: _tool,
-    r.DecisionMade: lambda _c, at, who: b.decision_made(at, **who),
-    r.PermissionChecked: lambda _c, at, who: b.permission_checked(at, **who),
+    r.DecisionMade: _decision,
+    r.PermissionChecked: _permission,
     r.EvalScored: _evaluation,
     r.CheckpointRecorded: lambda c, at, who: b.checkpoint_recorded(
         at, op=c.choice(("create", *9 * ("discard",))), **who
