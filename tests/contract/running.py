@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import builders as b
+from contract import conduct
 from contract.facts import PACE, USUAL_S, fact
 
 from streams import records as r
@@ -65,9 +66,9 @@ def moment(record: Any) -> datetime:
 def _tool(chance: Random, at: float, who: dict[str, Any]) -> Any:
     tool = chance.choice(("search", "refund"))
     if chance.random() < 0.5:
-        return b.tool_failed(at, tool=tool, message=f"refused {chance.randrange(3)}", **who)
+        return b.tool_failed(at, tool=tool, message=f"refused {chance.randrange(3)}", **conduct.of_call(at), **who)
     same = {"args_hash": f"b2:{tool}", "result_hash": "b2:same"}
-    return b.tool_called(at, tool=tool, cost=b.money("0.5"), **same, **who)
+    return b.tool_called(at, tool=tool, cost=b.money("0.5"), **same, **conduct.of_call(at), **who)
 
 
 def _evaluation(chance: Random, at: float, who: dict[str, Any]) -> Any:
@@ -80,7 +81,7 @@ def _started(chance: Random, at: float, who: dict[str, Any]) -> Any:
     """Some start another session, of which nothing more is heard, and some are handed down too deep."""
     session = chance.choice((who["session"], f"{who['session']}-open"))
     about = b.ctx(session, release=who["release"], depth=chance.choice((None, 1, 5)))
-    return b.session_started(at, ctx=about, budget=r.Budget(tokens=50_000))
+    return b.session_started(at, ctx=about, budget=r.Budget(tokens=50_000), **conduct.DECLARED)
 
 
 def _beat(chance: Random, at: float, who: dict[str, Any]) -> Any:
@@ -105,13 +106,13 @@ def _decision(chance: Random, at: float, who: dict[str, Any]) -> Any:
 
 def _permission(chance: Random, at: float, who: dict[str, Any]) -> Any:
     """Some are denied by a guardrail, some are never answered."""
-    kind = chance.choice(("allowed", "allowed", "guardrail", "pending"))
+    kind, named = chance.choice(("allowed", "allowed", "guardrail", "pending")), conduct.of_permission(at)
     if kind == "guardrail":
-        return b.permission_checked(at, result=r.PermissionResult.denied, decided_by=r.Actor("guardrail"), **who)
+        return b.permission_checked(at, result=r.PermissionResult.denied, decided_by=r.Actor("guardrail"), **named, **who)
     if kind == "pending":
         session = {**who, "session": f"{who['session']}-open"}
         return b.permission_checked(at, result=r.PermissionResult.pending, **session)
-    return b.permission_checked(at, **who)
+    return b.permission_checked(at, **named, **who)
 
 
 def _due(chance: Random, at: float, who: dict[str, Any]) -> r.Due:
@@ -160,9 +161,7 @@ SAMPLES: dict[type, Any] = {
     r.DecisionMade: _decision,
     r.PermissionChecked: _permission,
     r.EvalScored: _evaluation,
-    r.CheckpointRecorded: lambda c, at, who: b.checkpoint_recorded(
-        at, op=c.choice(("create", *9 * ("discard",))), **who
-    ),
+    r.CheckpointRecorded: conduct.checkpoint,
     r.SessionEnded: lambda _c, at, who: b.session_ended(at, **who),
     r.IntakeRejected: lambda c, at, who: b.intake_rejected(at, session=who["session"], reason=f"r{c.randrange(90)}"),
     r.Fact: fact,

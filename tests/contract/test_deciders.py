@@ -15,7 +15,12 @@ from streams.respond import book
 from streams.respond.routing import BookValues, Owner
 
 BYTES_MAX = 2_000_000
-POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n'
+POLICY = """
+[detectors."eval.critical"]
+critical = ["safety"]
+[detectors."effect.no_checkpoint"]
+within_s = 5.0
+"""
 VALUES = BookValues(owners=tuple(Owner(name=name) for name in ("s1", "mine", "yours")))
 
 

@@ -1,0 +1,153 @@
+"""A session that says it succeeded while what it did says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from ...records import EvalScored, Excerpt, Finding, SessionEnded, SessionStatus, Severity, Status, Tick, ToolCalled
+from ...step import Order, Step
+from ..agents import matches
+from ..detector import SessionDetector
+from ..fold import excerpt
+from ..shelf import moment
+from .waiting import Held, held, releases
+
+FAILING = (Status.error, Status.timeout)
+OK = Status.ok
+LABEL_MAX = 200
+
+
+class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    evaluators: tuple[str, ...] = (
+        "*outcome*",
+        "*success*",
+        "*complet*",
+        "*goal*",
+        "*resol*",
+    )  # globs, in small letters
+    last_call: bool = True  # a failing last tool call contradicts, too
+
+
+class Outcome(Struct, frozen=True, array_like=True):
+    last: datetime | None = None  # when the agent's last tool call was
+    failed: Excerpt | None = None  # that call, when it failed
+    judged: Excerpt | None = None  # the first evaluation that says the session failed
+    ended: Held | None = None  # the last end of all: its status, and whether it was verified
+    due_s: float = 0.0  # when to judge, 0: not now
+    told: tuple[str, ...] = ()  # which contradictions
+
+
+NONE = Outcome()
+
+
+class OutcomeContradiction(SessionDetector[Thresholds]):
+    """Judged when all events of the end's time are in; an evaluation that comes later is judged when it comes.
+
+    Subject: agent, and what contradicts: the last call's tool, the evaluator, or the verification.
+    """
+
+    name, version, memory = "outcome.contradiction", 1, Outcome
+    reads: tuple[type, ...] = (ToolCalled, EvalScored, SessionEnded)
+    order: Order = "free"
+    severity: Severity = "medium"
+    runbook = (
+        "Check the session's result by hand before anybody relies on it.\n"
+        "See whether the agent read the failing answer: the evidence has it.\n"
+        "Make the agent report what did not work, or let its success be verified."
+    )
+    limits = Thresholds
+    false_alarms = "rule: no statistics; 1 of 202 successful tau2 sessions ends with a failing call"
+
+    def step(self, memory: Outcome | None, record: Any) -> Step[Outcome]:
+        known = memory or NONE
+        if isinstance(record, ToolCalled):
+            after = _called(known, record)
+            if not after.due_s:  # as nearly always
+                return Step(memory if after is known else after)
+        elif isinstance(record, Tick):
+            return self._judge(memory, record.at.timestamp())
+        elif isinstance(record, SessionEnded):
+            after = _ended(known, record)
+        else:
+            after = self._evaluated(known, record)
+        return Step(memory if after is known else after, (), _wake(after))
+
+    def _evaluated(self, known: Outcome, record: EvalScored) -> Outcome:
+        data = record.data
+        scope = data.target.scope if data.target else "session"
+        if data.passed is not False or scope != "session":
+            return known
+        if not matches(data.evaluator.name.lower(), self.limits_for(data.ctx.agent.id).evaluators):
+            return known
+        shown = excerpt(record, status="failed", tool=data.evaluator.name, text=(data.label or "")[:LABEL_MAX] or None)
+        before = known.judged
+        if before is not None and (before.at, before.position) <= (shown.at, shown.position):
+            return known
+        due_s = known.due_s or (record.time.timestamp() if known.ended else 0.0)  # the end may have been judged
+        return Outcome(known.last, known.failed, shown, known.ended, due_s, known.told)
+
+    def _judge(self, memory: Outcome | None, at_s: float) -> Step[Outcome]:
+        if memory is None or memory.due_s == 0.0 or memory.due_s > at_s:
+            return Step(memory, (), _wake(memory) if memory else None)
+        end = memory.ended
+        found: tuple[tuple[str, Finding], ...] = ()
+        if end is not None and end.words[0] == SessionStatus.succeeded:
+            found = tuple(one for one in self._contradictions(memory, end) if one[0] not in memory.told)
+        told = (*memory.told, *(what for what, _ in found))
+        after = Outcome(memory.last, memory.failed, memory.judged, end, 0.0, told)
+        return Step(after, tuple(finding for _, finding in found))
+
+    def _contradictions(self, memory: Outcome, end: Held) -> Iterator[tuple[str, Finding]]:
+        if end.words[1] == "False":
+            yield "verified", self._finding(end, {"check": "verified"}, "the session's own verification failed", None)
+        failed, judged = memory.failed, memory.judged
+        if judged is not None:
+            name = judged.tool or ""
+            yield "judged", self._finding(end, {"evaluator": name}, f"evaluator {name} says that it failed", judged)
+        if failed is not None and self.limits_for(end.agent).last_call:
+            tool = failed.tool or ""
+            yield "failed", self._finding(end, {"tool": tool}, f"its last tool call, {tool}, failed", failed)
+
+    def _finding(self, end: Held, what: dict[str, str], why: str, shown: Excerpt | None) -> Finding:
+        return self.found(
+            {"agent": end.agent, **what},
+            f"{end.agent}: says it succeeded, but {why}",
+            identity=(end.agent, *what, *what.values()),
+            at=end.evidence.at,
+            observed=why,
+            expected="a session that succeeded has nothing that says otherwise",
+            evidence=(shown, end.evidence) if shown else (end.evidence,),
+            releases=releases(end),
+        )
+
+
+def _called(known: Outcome, record: ToolCalled) -> Outcome:
+    """The last by event time; of two at the same time the one that went well."""
+    data, at, last = record.data, record.time, known.last
+    if data.by != "agent" or (last is not None and at < last):
+        return known
+    if data.status not in FAILING:
+        if at == last and known.failed is None:
+            return known
+        return Outcome(at, None, known.judged, known.ended, known.due_s, known.told)
+    if at == last:
+        return known
+    shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=data.error and data.error.type)
+    return Outcome(at, shown, known.judged, known.ended, known.due_s, known.told)
+
+
+def _ended(known: Outcome, record: SessionEnded) -> Outcome:
+    data = record.data
+    end = held(record, (data.status.value, str(data.verified)), status=data.status.value)
+    before = known.ended
+    if before is not None and (before.due_s, before.evidence.position) >= (end.due_s, end.evidence.position):
+        return known
+    return Outcome(known.last, known.failed, known.judged, end, end.due_s)
+
+
+def _wake(known: Outcome) -> datetime | None:
+    return moment(known.due_s) if known.due_s else None
