@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import builders as b
+import msgspec
+from msgspec.structs import replace
 
-from streams.detect.session.cost import SessionCost, Spent, Thresholds
+from streams.detect.agents import AgentRules, Given
+from streams.detect.session.cost import SessionCost, Spent
 from streams.records import Finding
 
 
-def run(events: list[Any], thresholds: Thresholds | None = None) -> tuple[list[Finding], Spent | None]:
-    decider, memory, said = SessionCost(thresholds), None, []
+def run(events: list[Any], decider: SessionCost | None = None) -> tuple[list[Finding], Spent | None]:
+    decider, memory, said = decider or SessionCost(), None, []
     for event in events:
         step = decider.step(memory, event)
         memory = step.remember
@@ -54,9 +57,15 @@ def test_sums_are_exact() -> None:
     assert len(run(calls(*["0.1"] * 50, "0.000000001"))[0]) == 1
 
 
+def below(*events: Any) -> list[Any]:
+    for event in events:
+        event.data = replace(event.data, ctx=b.ctx("s2", root_session_id="s1"))
+    return list(events)
+
+
 def test_a_declared_budget_takes_the_place_of_the_policys() -> None:
     budget = b.r.Budget(cost=b.money("1"))
-    said, _ = run([b.session_started(0, budget=budget), *calls("0.6", "0.6")])
+    said, _ = run(below(b.session_started(0, budget=budget), *calls("0.6", "0.6")))
     assert [found.severity for found in said] == ["high"]
     assert said[0].expected is not None
     assert said[0].expected.startswith("at most 1.00")
@@ -64,7 +73,31 @@ def test_a_declared_budget_takes_the_place_of_the_policys() -> None:
 
 def test_a_budget_declared_late_counts_all_the_same() -> None:
     budget = b.r.Budget(cost=b.money("1"))
-    assert len(run([*calls("2"), b.session_started(9, budget=budget)])[0]) == 1
+    assert len(run(below(*calls("2"), b.session_started(9, budget=budget)))[0]) == 1
+
+
+def test_a_root_session_with_a_budget_is_judged_by_the_detector_of_budgets() -> None:
+    budget = b.r.Budget(cost=b.money("1"))
+    assert run([b.session_started(0, budget=budget), *calls("6", "6")])[0] == []
+    ruled = SessionCost(given=Given(agents=(AgentRules(match=["bill*"], budget_session=100.0),)))
+    assert run(calls("6", "6"), decider=ruled)[0] == []
+
+
+def test_as_long_as_it_goes_on_spending_it_is_told_again_every_five_minutes() -> None:
+    said, _ = run([b.llm_called(n * 60, cost=b.money("6")) for n in range(12)])
+    assert [(found.at - b.at(0)).total_seconds() for found in said] == [0.0, 60.0, 360.0, 660.0]
+
+
+def test_a_price_that_cannot_be_right_is_told_and_not_added_up() -> None:
+    said, spent = run([b.llm_called(0, cost=b.money("4100")), *calls("1")])
+    assert [(found.severity, found.title) for found in said] == [("medium", "billing: a call's price cannot be right")]
+    assert spent is not None
+    assert (spent.nano, spent.calls, spent.unpriced) == (10**9, 1, 1)
+
+
+def test_an_ordinary_session_is_remembered_in_a_few_bytes() -> None:
+    _, spent = run(calls(*["0.01"] * 200))
+    assert len(msgspec.msgpack.encode(spent)) <= 20
 
 
 def test_an_unpriced_call_is_unpriced_and_not_free() -> None:

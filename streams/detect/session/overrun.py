@@ -15,6 +15,7 @@ from ..fold import excerpt
 from .arrival import AHEAD, LATE, minutes
 
 AGAIN = timedelta(minutes=5)
+EARLY = -AHEAD
 RUNNING = "running"
 DURATION, STEPS, DEPTH = "duration", "steps", "depth"
 
@@ -58,16 +59,15 @@ class SessionOverrun(SessionDetector[Thresholds]):
     false_alarms = "rule: no statistics; none in the 330 sessions of the given tau2 files"
 
     def step(self, memory: Run | None, record: Any) -> Step[Run]:
-        run = memory or Run()
-        kind, ctx = type(record), record.data.ctx
+        run = memory if memory is not None else Run()
+        kind, ctx, root = type(record), record.data.ctx, run.root
         stepped = kind is ToolCalled or kind is LlmCalled
         if kind is Heartbeat and record.data.state != RUNNING:
             return Step(memory)  # waiting is not running
-        root = run.root
         if not root and (ctx.root_session_id is None or ctx.root_session_id == ctx.session_id):
             root = ctx.agent.id
         at, recorded, first, newest = record.time, record.recordedtime, run.first, run.newest
-        if recorded is not None and not -AHEAD <= recorded - at <= LATE:
+        if recorded is not None and not EARLY <= recorded - at <= LATE:
             return self._strange(run, record, run.steps + stepped, root)
         if first is None or newest is None:
             first = newest = at
@@ -78,9 +78,9 @@ class SessionOverrun(SessionDetector[Thresholds]):
         elif not stepped and root == run.root:
             return self._judged(run, record, newest - first)
         after = Run(run.steps + stepped, first, newest, root, run.late, run.told)
-        limits = self.limits_for(root)
+        limits = self.limits_for(root) if self._overrides else self.thresholds
         span, depth = newest - first, ctx.depth
-        deep = depth is not None and (depth > limits.depth_max or bool(depth and self.given.agents))
+        deep = depth and (depth > limits.depth_max or self.given.agents)
         if not deep and after.steps <= limits.steps_max and span.total_seconds() <= limits.duration_s:
             return Step(after)
         return self._judged(after, record, span)
