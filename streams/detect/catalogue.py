@@ -10,6 +10,7 @@ from .scope.dependencies import DependencyErrors
 from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
 from .scope.providers import ProviderIncident
+from .scope.session_failures import SessionFailures
 from .session.approval_missing import ApprovalMissing
 from .session.approvals import ApprovalStalled
 from .session.blast_radius import BlastRadius
@@ -76,6 +77,7 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     EvaluatorFailures,
     DependencyErrors,
     ProviderIncident,
+    SessionFailures,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (

@@ -14,7 +14,7 @@ from detect.truth import Kept, Pair, findings, messages
 
 from streams.detect.facts import unpack
 from streams.detect.ports import Folded, Message, Saying
-from streams.detect.scope.evaluator_failures import Sums
+from streams.detect.scope.evaluator_failures import EvaluatorFailures
 from streams.detect.session.cost import Spent
 from streams.detect.shelf import Shelf
 from streams.detect.stage import TooManyIsolated
@@ -40,10 +40,10 @@ def counters(pair: Pair) -> tuple[dict[str, int], Counter[Any]]:
             nano[key] = spent.nano
     scored: Counter[Any] = Counter()
     for key, value in pair.scopes_kept.items():
-        if key.startswith("eval.failure_rate"):
-            sums = memory(value, "eval.failure_rate", Sums)
-            scored[(*sums.subject[:2], "passed")] += sums.passed
-            scored[(*sums.subject[:2], "failed")] += sums.failed
+        held = None if key.startswith("\0") else memory(value, "eval.failure_rate", EvaluatorFailures.memory)
+        for arm in held.state.arms if held else ():
+            scored[(*held.words[1:3], "passed")] += arm.passed
+            scored[(*held.words[1:3], "failed")] += arm.failed
     return nano, +scored
 
 

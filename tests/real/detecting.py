@@ -21,7 +21,7 @@ from detect.story import Story
 from detect.truth import Pair, findings, messages
 
 from streams import topics
-from streams.detect.scope.evaluator_failures import Sums
+from streams.detect.scope.evaluator_failures import EvaluatorFailures
 from streams.detect.session.cost import Spent
 from streams.detect.shelf import Shelf
 from streams.records import Finding
@@ -222,13 +222,15 @@ def memories(sessions: dict[str, bytes], scopes: dict[str, bytes]) -> tuple[dict
             spent[key] = msgspec.msgpack.decode(kept[SpentName][1], type=Spent)
     scored: Counter[tuple[str, ...]] = Counter()
     for key, value in scopes.items():
-        if not key.startswith(SumsName):
+        kept = {} if key.startswith("\0") else msgspec.msgpack.decode(value, type=Shelf).memories
+        if BankName not in kept:
             continue
-        sums = msgspec.msgpack.decode(msgspec.msgpack.decode(value, type=Shelf).memories[SumsName][1], type=Sums)
-        assert not sums.open
-        scored[(*sums.subject[:2], "passed")] += sums.passed
-        scored[(*sums.subject[:2], "failed")] += sums.failed
+        held = msgspec.msgpack.decode(kept[BankName][1], type=EvaluatorFailures.memory)
+        assert not held.open
+        for arm in held.state.arms:
+            scored[(*held.words[1:3], "passed")] += arm.passed
+            scored[(*held.words[1:3], "failed")] += arm.failed
     return spent, scored
 
 
-SpentName, SumsName = "cost.session", "eval.failure_rate"
+SpentName, BankName = "cost.session", "eval.failure_rate"

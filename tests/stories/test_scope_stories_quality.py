@@ -1,0 +1,47 @@
+"""What evaluators, people and the ends of sessions say about agents: raw events in, exactly these troubles out."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from stories.telling import session, told, troubles
+
+from streams.records import SessionStatus
+
+FAILED, GOOD = SessionStatus.failed, SessionStatus.succeeded
+
+
+def test_a_release_whose_answers_are_no_longer_grounded_is_one_incident_and_blocks_that_release() -> None:
+    chance = random.Random(1)
+    events: list[Any] = []
+    for n in range(60):
+        events += session(20 * n, f"s{n}", evaluations={"groundedness": chance.random() > 0.02, "tone": True})
+    for n in range(60, 90):
+        events += session(20 * n, f"s{n}", release="8", evaluations={"groundedness": n % 5 < 2, "tone": True})
+    said = told(events)
+    assert troubles(said) == {("eval.failure_rate", "high", "billing/groundedness")}
+    (incident,) = said.incident
+    assert incident.releases == ("8",)
+    assert incident.first_seen.timestamp() < events[0].time.timestamp() + 20 * 75
+    assert {(one.release, one.state) for one in said.decision if one.state == "block"} == {("8", "block")}
+
+
+def test_many_evaluators_of_one_agent_that_fall_together_are_one_ticket() -> None:
+    names = ("groundedness", "tone", "safety", "format", "language")
+    events: list[Any] = []
+    for n in range(90):
+        events += session(20 * n, f"s{n}", evaluations=dict.fromkeys(names, n < 60))
+    said = told(events)
+    assert troubles(said) == {("eval.failure_rate", "high", f"billing/{name}") for name in names}
+    assert len([one for one in said.incident if one.parent is None]) == 1
+
+
+def test_sessions_that_fail_more_often_than_they_did_are_found_while_the_usual_few_are_not() -> None:
+    chance = random.Random(3)
+    events: list[Any] = []
+    for n in range(200):
+        rate = 0.05 if n < 150 else 0.6
+        events += session(30 * n, f"s{n}", status=FAILED if chance.random() < rate else GOOD)
+        events += session(30 * n, f"t{n}", agent="search", status=FAILED if chance.random() < 0.05 else GOOD)
+    assert troubles(told(events)) == {("session.failure_rate", "high", "billing")}
