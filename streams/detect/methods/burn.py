@@ -79,9 +79,9 @@ def rate(bad: int, n: int, budget: float) -> float:
 
 
 def window(ring: Ring, now_s: float, length_s: int) -> tuple[int, int]:
-    """Bad and all in the whole slots that begin within `length_s` before now, and later ones (SRE Workbook, 2018)."""
+    """Bad and all in the slots that begin no longer than `length_s` before now, and in later ones (SRE Workbook, 2018)."""
     slots, width = _level(ring, length_s)
-    oldest = int((now_s - length_s) // width) + 1
+    oldest = -int((length_s - now_s) // width)
     inside = slots[bisect_left(slots, oldest, key=_at) :]
     return sum(slot.bad for slot in inside), sum(slot.n for slot in inside)
 
