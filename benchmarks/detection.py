@@ -58,7 +58,7 @@ def told(name: str) -> Callable[[str], None]:
     """Where it is, for whoever waits: on one line of a terminal, on many of a log."""
 
     def progress(where: str) -> None:
-        line = f"{name}: {where}"
+        line = where if where.startswith(f"{name}: ") else f"{name}: {where}"
         print(
             f"\r{line:<79}\r" if sys.stderr.isatty() else line, end="" if sys.stderr.isatty() else "\n", file=sys.stderr
         )
