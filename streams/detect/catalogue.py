@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from .agents import Given
+from .scope.conflicts import EffectConflict
 from .scope.dependencies import DependencyErrors
+from .scope.evaluator_drift import EvaluatorDrift
 from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
+from .scope.fleet import CrashLoop, FleetSilent
+from .scope.permissions import DeniedSpike
+from .scope.pipeline import PipelineSelf
 from .scope.providers import ProviderIncident
 from .scope.session_failures import SessionFailures
+from .scope.skew import ConfigSkew
+from .scope.telemetry import TelemetryGap, TelemetryLate
 from .session.approval_missing import ApprovalMissing
 from .session.approvals import ApprovalStalled
 from .session.blast_radius import BlastRadius
@@ -77,7 +84,16 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     EvaluatorFailures,
     DependencyErrors,
     ProviderIncident,
+    CrashLoop,
+    FleetSilent,
+    TelemetryGap,
+    TelemetryLate,
+    DeniedSpike,
+    ConfigSkew,
+    EffectConflict,
+    PipelineSelf,
     SessionFailures,
+    EvaluatorDrift,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (

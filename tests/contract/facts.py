@@ -10,11 +10,14 @@ import builders as b
 
 from streams.detect.methods.sketch import index
 
+HOUR_S = 3600.0
 Parts = dict[str, Any]  # what builders.fact takes besides time, kind and about
 
 
 def evaluation(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    score = 900_000 if who["at"] < 25 * HOUR_S else 300_000
     sums = {chance.choice(("passed", "failed", "failed", "broken")): chance.randrange(1, 4)}
+    sums |= {"scored": 2, "score": 2 * score, "square": 2 * score**2 // 1000, "size#0": 2}
     return {"subject": (agent, "tone", who["release"], "prod"), "sums": sums}
 
 
@@ -61,7 +64,9 @@ def spent(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 
 def alive(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
-    return {"subject": ("fleet", "prod"), "sums": {"events": 1}, "marks": (f"{agent}-{chance.randrange(20)}",)}
+    heard = 10 if chance.random() < 0.9 else 1
+    marks = tuple(f"{agent}-{n}" for n in range(heard))
+    return {"subject": ("fleet", f"prod-of-{who['session']}"), "sums": {"events": 1}, "marks": marks}
 
 
 def config(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
@@ -112,7 +117,8 @@ def permission(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 def number(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     value = 10**6 * (chance.randrange(90, 110) if chance.random() < 0.97 else 5000)
-    return {"subject": (agent, "prod", "queue"), "sums": {"n": 1, "micro": value}}
+    role, name = chance.choice(((agent, "queue"), (f"tocsin-{agent}", "lag")))
+    return {"subject": (role, "prod", name), "sums": {"n": 1, "micro": value * (1 if name == "queue" else 1000)}}
 
 
 KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
@@ -140,7 +146,10 @@ KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
     )
 }
 USUAL_S = 3.0
-PACE: dict[str, float] = {}  # by detector: seconds between records, for those that look at hours
+PACE: dict[str, float] = {  # by detector: seconds between records, for those that look at hours
+    "eval.drift": 600.0,
+    "fleet.heartbeat": 300.0,
+}
 WIDE = ("provider", "tool_error", "alive", "write", "evaluator")  # about no agent
 
 
@@ -149,4 +158,4 @@ def fact(chance: Random, at: float, who: dict[str, Any], kinds: tuple[str, ...] 
     kind = chance.choice(kinds or ("evaluation", "exposure"))
     agent = f"agent-of-{who['session']}"
     about = {} if kind in WIDE else {"about": b.about(agent=agent, release=who["release"], session=who["session"])}
-    return b.fact(at, kind=kind, **{**about, **KINDS[kind](chance, agent, who)})
+    return b.fact(at, kind=kind, **{**about, **KINDS[kind](chance, agent, {**who, "at": at})})
