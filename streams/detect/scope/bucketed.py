@@ -70,14 +70,14 @@ class Bucketed(Detector[T], Generic[T, S]):
         """What of the fact is summed, under which names."""
         return fact.sums
 
-    def span_s(self, words: Words) -> int:  # noqa: ARG002 - subclasses use it
+    def span_s(self, words: Words) -> int:
         return self.given.bucket_s
 
     def closed(self, state: S, bucket: Bucket, words: Words) -> tuple[S, tuple[Finding, ...]]:
         """One closed bucket. Findings are wanted whenever the condition holds; repeats are dropped here."""
         raise NotImplementedError
 
-    def restless(self, state: S) -> bool:  # noqa: ARG002 - subclasses use it
+    def restless(self, state: S) -> bool:
         """Whether an empty bucket means something too."""
         return False
 
