@@ -21,7 +21,8 @@ TEXT_MAX = 200
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     denied_min: Annotated[int, Meta(ge=1, le=KEPT_MAX)] = 3
     window_s: Annotated[float, Meta(gt=0, le=1e9)] = 600.0
-    guardrails: list[str] = field(default_factory=lambda: ["*guardrail*"])  # globs of policies and their rules that are guardrails
+    # globs of policies and their rules
+    guardrails: list[str] = field(default_factory=lambda: ["*guardrail*"])
 
 
 class Denials(Struct, frozen=True, array_like=True):
