@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -14,6 +14,7 @@ INDEX_MAX = 700  # about 7e14; and as far below 1
 NOTHING = -INDEX_MAX - 1  # zero and below
 KEPT = 2000
 SIGMA_PER_IQR = 1 / 1.349  # of a normal distribution
+Ordered = list[tuple[int, int]]  # counts by index
 
 
 class Sketch(Struct, frozen=True, array_like=True):
@@ -68,21 +69,12 @@ def halved(sketch: Sketch) -> Sketch:
 
 def quantile(sketch: Sketch, q: float) -> float:
     """The value below which a share `q` lies, to about 2.5 % (DDSketch, 2019); 0 of an empty sketch."""
-    rank = q * (sketch.total - 1)
-    seen = 0
-    for at, n in _ascending(sketch):
-        seen += n
-        if seen > rank:
-            return value(at)
-    return 0.0
+    return _at(sorted(sketch.counts.items()), sketch.total, q)
 
 
 def spread(sketch: Sketch) -> float:
     """Sigma of the logarithms from their interquartile range (robust statistics, Tukey 1977); zeroes are left out."""
-    positive = Sketch({at: n for at, n in sketch.counts.items() if at > NOTHING}, 0)
-    positive = Sketch(positive.counts, sum(positive.counts.values()))
-    low, high = quantile(positive, 0.25), quantile(positive, 0.75)
-    return math.log(high / low) * SIGMA_PER_IQR if low > 0 else 0.0
+    return _spread(sorted(sketch.counts.items()), sketch.total)
 
 
 def mean(sketch: Sketch) -> float:
@@ -95,12 +87,27 @@ def outlying(sketch: Sketch, floor: float = 0.0) -> float:
 
     Tukey's fences (1977) on logarithms; p99 guards against a heavy tail that the quartiles do not see.
     """
-    fence = quantile(sketch, 0.5) * math.exp(min(4 * spread(sketch), 50.0))
-    return max(floor, 3 * quantile(sketch, 0.99), fence)
+    ordered = sorted(sketch.counts.items())
+    fence = _at(ordered, sketch.total, 0.5) * math.exp(min(4 * _spread(ordered, sketch.total), 50.0))
+    return max(floor, 3 * _at(ordered, sketch.total, 0.99), fence)
 
 
-def _ascending(sketch: Sketch) -> Iterator[tuple[int, int]]:
-    return iter(sorted(sketch.counts.items()))
+def _spread(ordered: Ordered, total: int) -> float:
+    if ordered and ordered[0][0] <= NOTHING:
+        total -= ordered[0][1]
+        ordered = ordered[1:]
+    low, high = _at(ordered, total, 0.25), _at(ordered, total, 0.75)
+    return math.log(high / low) * SIGMA_PER_IQR if low > 0 else 0.0
+
+
+def _at(ordered: Ordered, total: int, q: float) -> float:
+    rank = q * (total - 1)
+    seen = 0
+    for at, n in ordered:
+        seen += n
+        if seen > rank:
+            return value(at)
+    return 0.0
 
 
 def _collapsed(counts: dict[int, int]) -> dict[int, int]:
