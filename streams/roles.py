@@ -9,12 +9,17 @@ import logging
 import os
 import signal
 import sys
+from datetime import datetime
+from importlib.metadata import version
 
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from . import topics
 from .health import Health
 from .policy import Policy
+from .selfreport import Beat, SelfReport
+from .selfreporting import SelfReporting
 from .settings import Settings
 
 PR_SET_PDEATHSIG = 1
@@ -46,11 +51,30 @@ async def _run(role: str, settings: Settings, policy: Policy) -> int:
     registry = CollectorRegistry()
     health = Health(registry, settings.metrics_host, settings.metrics_port, role=role)
     await health.start()
+    reporting = asyncio.create_task(_report(role, settings, registry, stop))
     try:
         await importlib.import_module(MODULES[role]).run(settings, policy, registry, health.progress, stop)
     except Exception:  # the last place that can say why a role ended
         logging.getLogger(f"streams.{role}").exception("the %s role ends", role)
+        reporting.cancel()  # without the last heartbeat, which would say that all is well
         return 1
     finally:
+        stop.set()
+        await asyncio.wait([reporting])
         await health.stop()
     return 0
+
+
+async def _report(role: str, settings: Settings, registry: CollectorRegistry, stop: asyncio.Event) -> None:
+    """What this process says of itself, from the numbers it shows on `/metrics`."""
+    if not settings.self_report_s or not settings.kafka:
+        return
+    report = SelfReport(role, settings.replica, version("tocsin"), settings.self_report_s)
+    shown = registry.restricted_registry(report.samples)
+
+    def beat(at: datetime, ended: bool) -> Beat:
+        samples = [sample for family in shown.collect() for sample in family.samples]
+        return report.beat(samples, at, topics.TIMELINE.partitions, ended=ended)
+
+    timeline = topics.named(topics.TIMELINE, settings.generation)
+    await SelfReporting(settings.kafka, timeline, settings.self_report_s, beat).run(stop)

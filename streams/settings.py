@@ -56,6 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ask_after_s: float = 45.0  # call timeout + 30 s: nobody asks or repeats an unanswered call earlier
     poll_tickets_s: float = 60.0
     replication: int = 1
+    self_report_s: float = 30.0  # how often a role says how it is, as a heartbeat of its own; 0: never
 
     @property
     def price_book(self) -> Path:
@@ -67,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 PORT_MAX = 65_535
+DAY_S = 86_400
 _PORTS = ("web_port", "metrics_port")
 _SECRETS = ("jira_token", "slack_token", "token")
 
@@ -127,5 +129,8 @@ def _check(name: str, value: float, key: str, errors: list[str]) -> None:
     if name in _PORTS:
         if not 0 <= value <= PORT_MAX:
             errors.append(f"{key} must be a port, 0 to {PORT_MAX}")
+    elif name == "self_report_s":
+        if not 0 <= value <= DAY_S:
+            errors.append(f"{key} must be a number of seconds, at most {DAY_S}; 0 is never")
     elif not 0 < value < math.inf:
         errors.append(f"{key} must be greater than 0")

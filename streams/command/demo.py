@@ -37,6 +37,7 @@ DECISIONS: dict[str, tuple[str, str | None]] = {
     fleets.SUPPORT: ("fixed", fleets.FIXED),
     fleets.RESEARCH: ("accepted_risk", None),
     fleets.BILLING: ("external_cause", None),
+    fleets.INVENTORY: ("external_cause", None),
     fleets.LEGACY: ("fixed", "2"),
 }
 RELEASES = (fleets.STABLE, fleets.REGRESSED, fleets.FIXED)
@@ -66,7 +67,7 @@ def demo(*, exits: bool, report: Path | None) -> None:
     settings = msgspec.structs.replace(settings, datadir=datadir, policy=policy)
     policy_or_exit(settings)
     console = Console(stderr=exits)
-    overrides = {"TOCSIN_POLICY": str(policy), "TOCSIN_POLL_TICKETS_S": "1"}
+    overrides = {"TOCSIN_POLICY": str(policy), "TOCSIN_POLL_TICKETS_S": "1", "TOCSIN_SELF_REPORT_S": "0"}
     try:
         with Stage(settings, token=token_of(datadir), sandbox=True, say=console.print, overrides=overrides) as stage:
             story = Story(stage)
@@ -134,9 +135,9 @@ class Story:
     def look(self) -> None:
         """Ask the API what is known by now; what it cannot answer yet is asked again."""
         for seen in (self._get("/v1/incidents?limit=100") or {}).get("incidents", []):
-            trouble = self.troubles.get(seen["agent"])
-            if trouble and f":{trouble['detector']}:" in seen["id"]:
-                self._know(trouble, seen["id"])
+            for trouble in self.troubles.values():
+                if f":{trouble['detector']}:" in seen["id"] and seen["title"].startswith(f"{trouble['agent']}:"):
+                    self._know(trouble, seen["id"])
         for release, states in self.gates.items():
             question = urllib.parse.urlencode({"agent": fleets.SUPPORT, "release": release, "environment": "prod"})
             decision = self._get(f"/v1/gates/promotion/decision?{question}")

@@ -174,17 +174,21 @@ class Input(ConsumerRebalanceListener):  # type: ignore[misc]
             log.error("%s/%s: %s messages were deleted by retention before intake read them", *tp, lost)
             self._consumer.seek(tp, begins[tp])
 
-    async def at_ends(self) -> dict[str, bool]:
-        """Whether everything there was at the last fetch has been handed out by `poll`."""
-        answers = {}
+    async def left(self) -> dict[str, int | None]:
+        """How much of what there was at the last fetch `poll` has not handed out; None where that is not known."""
+        answers: dict[str, int | None] = {}
         for name, tp in self._names.items():
             end = self._consumer.last_stable_offset(tp)
             end = self._ends.get(name) if end is None else end
             try:
-                answers[name] = end is not None and await self._consumer.position(tp) >= end
+                answers[name] = None if end is None else max(0, end - await self._consumer.position(tp))
             except IllegalStateError:  # moved to another copy this very moment
-                answers[name] = False
+                answers[name] = None
         return answers
+
+    async def at_ends(self) -> dict[str, bool]:
+        """Whether everything there was at the last fetch has been handed out by `poll`."""
+        return {name: left == 0 for name, left in (await self.left()).items()}
 
     def partitions(self) -> int:
         return len(self._consumer.partitions_for_topic(self._topic) or ())

@@ -21,6 +21,9 @@ class Metrics:
         self._lag = Gauge(
             "tocsin_intake_lag_seconds", "Age of the last message read; 0 when everything is read", registry=registry
         )
+        self._behind = Gauge(
+            "tocsin_intake_lag_messages", "Messages in agent.events that are not read yet", registry=registry
+        )
 
     def polled(self, messages: int, rejected: Mapping[str, int], redacted: Mapping[str, int]) -> None:
         self._messages.inc(messages)
@@ -33,6 +36,7 @@ class Metrics:
         self._batches.inc(batches)
         self._bytes.inc(size)
 
-    def ticked(self, partitions: int, lag_s: float) -> None:
+    def ticked(self, partitions: int, lag_s: float, behind: int) -> None:
         self._ticks.inc(partitions)
         self._lag.set(lag_s)
+        self._behind.set(behind)

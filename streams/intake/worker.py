@@ -105,8 +105,8 @@ class Intake:
     async def _tick(self) -> None:
         """Everything the watermarks speak of has been acknowledged: they are told between two polls."""
         now = time.monotonic()
-        ends = await self._input.at_ends()
-        self._progress.ends(ends)
+        left = await self._input.left()
+        self._progress.ends({source: many == 0 for source, many in left.items()})
         all_partitions = {f"{self._topic}/{self._epoch}": self._input.partitions()}
         watermarks = self._progress.watermarks(datetime.now(UTC), now, all_partitions)
         self._next_tick = max(self._next_tick + self._tick_s, now)
@@ -116,8 +116,9 @@ class Intake:
         await self._output.say(Said(self._timeline, n, None, value, headers) for n in range(self._partitions))
         await self._output.acknowledged()
         self._reached("ticked")
-        lag_s = 0.0 if all(ends.values()) else max(0.0, time.time() - self._newest_append_ms / 1000)
-        self._metrics.ticked(self._partitions, lag_s)
+        behind = any(many != 0 for many in left.values())
+        lag_s = max(0.0, time.time() - self._newest_append_ms / 1000) if behind else 0.0
+        self._metrics.ticked(self._partitions, lag_s, sum(many or 0 for many in left.values()))
 
 
 async def run(

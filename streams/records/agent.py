@@ -75,7 +75,7 @@ class Activity(Struct, frozen=True, omit_defaults=True):
 
 class HeartbeatData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ctx: Ctx
-    state: Annotated[str, Meta(max_length=32)]  # running, waiting, idle, paused
+    state: Annotated[str, Meta(max_length=32)]  # running, waiting, idle, paused; serving: no piece of work
     interval_s: Annotated[float, Meta(gt=0, le=86_400)]
     activity: Activity | None = None
     context_ratio: Annotated[float, Meta(ge=0, le=10)] | None = None

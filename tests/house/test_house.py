@@ -65,6 +65,7 @@ DECIDE = (
     "replaying/comparison.py",
     "pricebook.py",
     "prices.py",
+    "selfreport.py",
     "step.py",
     "records/*.py",
 )

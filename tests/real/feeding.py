@@ -32,7 +32,8 @@ class Role:
         self.role, self.log = role, folder / f"{role}.log"
         known = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         given = {f"TOCSIN_{name.upper()}": value for name, value in settings.items()}
-        self.environment = {**known, **given, "TOCSIN_DATADIR": str(folder / role)}
+        quiet = {"TOCSIN_SELF_REPORT_S": "0"}  # every event is compared
+        self.environment = {**known, **quiet, **given, "TOCSIN_DATADIR": str(folder / role)}
         self.kills = 0
 
     def __enter__(self) -> Self:

@@ -81,6 +81,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     policy.write_text(POLICY, encoding="utf-8")
     settings = msgspec.structs.replace(Settings(), datadir=tmp_path, policy=policy, web_port=free_port())
     overrides = {"TOCSIN_POLICY": str(policy), "TOCSIN_CALL_TIMEOUT_S": "2", "TOCSIN_ASK_AFTER_S": "3"}
+    overrides |= {"TOCSIN_SELF_REPORT_S": "0"}  # every event is counted
     with Stage(settings, token="t", sandbox=True, say=lambda _: None, overrides=overrides) as running:
         yield running
 

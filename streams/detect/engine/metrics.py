@@ -30,6 +30,7 @@ class Metrics:
         self.recovery = Gauge("tocsin_detect_recovery_seconds", "The last read of the shelves", registry=registry)
         self.agents = AgentSeries(registry)
         self._seen: dict[tuple[str, str], float] = {}
+        self._clocks: dict[str, set[int]] = {}
 
     def group(self, stage: Stage, shelves: int, seconds: float) -> None:
         name, counts = stage.topic.removeprefix("tocsin."), stage.counts
@@ -42,6 +43,9 @@ class Metrics:
             self._add(self.findings, detector, count)
         for decider, count in counts.isolated.items():
             self._add(self.isolated, decider, count)
+        for partition in self._clocks.get(name, set()) - stage.clock_s.keys():  # another process has it now
+            self.clock.remove(name, str(partition))
+        self._clocks[name] = set(stage.clock_s)
         for partition, at_s in stage.clock_s.items():
             self.clock.labels(name, str(partition)).set(at_s)
         self.shelves.labels(name).set(shelves)
