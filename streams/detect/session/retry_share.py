@@ -11,10 +11,9 @@ from ...records import Excerpt, Finding, LlmCalled, Severity, Status, ToolCalled
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
 from ..fold import excerpt
-from ..shelf import added, holds
+from ..shelf import added, hashed, holds
 from ..traits import FAILED, PRICED, RETRIED
 from .amounts import CALL_NANO_MAX, NANO, money
-from .sameness import call_id
 
 AGAIN = timedelta(minutes=5)
 FAILED_MAX = 32
@@ -69,7 +68,7 @@ class RetryShare(SessionDetector[Thresholds]):
         return self._retried(_priced(before, nano), record, nano)
 
     def _tool(self, before: Retries, record: ToolCalled, nano: int, *, again: bool, failed: bool) -> Step[Retries]:
-        one = call_id(record.data)
+        one = _call(record)
         known = one is not None and holds(before.failed, one)
         after = _priced(before, nano) if nano else before
         if failed and one is not None and not known:
@@ -99,6 +98,14 @@ class RetryShare(SessionDetector[Thresholds]):
             evidence=now.evidence,
             releases=releases_of(ctx),
         )
+
+
+def _call(record: ToolCalled) -> bytes | None:
+    """Eight bytes for tool and arguments; None: nobody said which arguments, or a person made the call."""
+    data = record.data
+    if not data.args_hash or data.by == "user":
+        return None
+    return hashed("\x1f".join((data.tool.server or "", data.tool.name, data.args_hash)))
 
 
 def _priced(before: Retries, nano: int) -> Retries:
