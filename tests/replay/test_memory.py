@@ -28,7 +28,7 @@ def days_of_work(events: int):
         bad, at = n % 100 == 0, b.EPOCH + timedelta(seconds=10 * n)
         failed = [b.tool_failed(at, message=f"order {n} is gone", **about) for _ in range(3)]
         fine = [b.llm_called(at, **about), b.tool_called(at, **about), b.eval_scored(at, **about)]
-        events_of = [b.session_started(at, **about), *(failed if bad else fine)]
+        events_of = [b.session_started(at, attribution=b.attribution("payments"), **about), *(failed if bad else fine)]
         events_of.append(b.session_ended(at, status=SessionStatus.failed if bad else SessionStatus.succeeded, **about))
         for event in events_of:
             event.position = None

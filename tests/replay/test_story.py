@@ -49,7 +49,7 @@ def test_a_repeated_error_becomes_one_incident_with_a_page_and_a_ticket(replayed
 
 
 def test_the_evidence_names_the_lines_of_the_file(replayed):
-    said = replayed(lines(b.session_started(0), *three_errors()))
+    said = replayed(lines(b.session_started(0, attribution=b.attribution("payments")), *three_errors()))
     assert [one.position for one in said.finding[0].evidence] == ["replay/1/0/2", "replay/1/0/3", "replay/1/0/4"]
 
 

@@ -60,9 +60,21 @@ def test_nothing_costs_too_much(said):
     assert [one.title for one in said.incident if one.detector.startswith("cost")] == []
 
 
-def test_at_most_twenty_incidents(said):
-    assert 0 < len(said.incident) <= 20
+def test_at_most_twenty_tickets_none_of_them_twice(said):
+    tickets = [owed.incident for owed in said.obligation if owed.kind == "ticket"]
+    assert 0 < len(tickets) <= 20
+    assert len(set(tickets)) == len(tickets)
     assert len({one.fingerprint for one in said.incident}) == len(said.incident)
+
+
+def test_of_the_sessions_that_succeeded_one_contradicts_itself_and_none_is_silent(said):
+    conduct = ("outcome.contradiction", "session.silent_failure", "tool.unknown", "tool.skipped", "decision.mismatch")
+    assert [one.detector for one in said.incident if one.detector in conduct] == ["outcome.contradiction"]
+
+
+def test_agents_without_an_owner_are_told_once_each(said):
+    owned = Counter(one.about.agent for one in said.incident if one.detector == "owner.missing")
+    assert owned == {"airline": 1, "retail": 1, "telecom": 1}
 
 
 def test_the_summary_counts_what_the_files_hold(said):
