@@ -8,6 +8,7 @@ from typing import Any
 from .agents import Given
 from .scope.conflicts import EffectConflict
 from .scope.dependencies import DependencyErrors
+from .scope.evaluator_broken import EvaluatorBroken
 from .scope.evaluator_drift import EvaluatorDrift
 from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
@@ -37,6 +38,7 @@ from .session.outcomes import OutcomeContradiction
 from .session.overrun import SessionOverrun
 from .session.owners import OwnerMissing
 from .session.rejections import IntakeRejections
+from .session.repeats import LoopDetector, Loops
 from .session.reports import NumberFacts, PermissionFacts
 from .session.retry_share import RetryShare
 from .session.rollbacks import RollbackPerformed, RollbackWithoutCheckpoint
@@ -94,6 +96,7 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     PipelineSelf,
     SessionFailures,
     EvaluatorDrift,
+    EvaluatorBroken,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (
@@ -111,12 +114,23 @@ NOTHING_GIVEN = Given()
 def session_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
     """What folds the timeline: detectors with their thresholds, then what says facts."""
     said = (facts(given.bucket_s) for facts in FACTS)
-    return (*_made(SESSION_DETECTORS, stanzas, given), *said)
+    return (*_gathered(session_detectors(stanzas, given)), *said)
+
+
+def session_detectors(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> list[Any]:
+    """Each by itself, as the contract suite tests them."""
+    return _made(SESSION_DETECTORS, stanzas, given)
 
 
 def scope_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
     """What folds the facts."""
     return (*_made(SCOPE_DETECTORS, stanzas, given), ExposureMinutes(given.minute_s))
+
+
+def _gathered(detectors: list[Any]) -> list[Any]:
+    """Detectors of loops remember the same calls: together they do it once."""
+    loops = tuple(one for one in detectors if isinstance(one, LoopDetector))
+    return [*(one for one in detectors if one not in loops), *([Loops(loops)] if loops else [])]
 
 
 def _made(detectors: tuple[Any, ...], stanzas: Mapping[str, Any], given: Given) -> list[Any]:

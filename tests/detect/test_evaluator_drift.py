@@ -75,9 +75,7 @@ def test_an_evaluator_that_changes_its_scale_is_told_once_and_is_no_slide() -> N
         bench.until(now * HOUR)
         end = bench.hours(now, 48, after, after / 10)
         found = bench.until(end * HOUR)
-        assert [(one.severity, one.title) for one in found] == [
-            ("medium", "billing: evaluator tone changed its scale")
-        ]
+        assert [(one.severity, one.title) for one in found] == [("medium", "billing: evaluator tone changed its scale")]
 
 
 def test_one_absurd_score_is_neither() -> None:

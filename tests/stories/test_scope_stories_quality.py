@@ -45,3 +45,26 @@ def test_sessions_that_fail_more_often_than_they_did_are_found_while_the_usual_f
         events += session(30 * n, f"s{n}", status=FAILED if chance.random() < rate else GOOD)
         events += session(30 * n, f"t{n}", agent="search", status=FAILED if chance.random() < 0.05 else GOOD)
     assert troubles(told(events)) == {("session.failure_rate", "high", "billing")}
+
+
+def test_a_judge_that_fails_at_several_agents_is_one_incident_and_no_agents_failure() -> None:
+    events: list[Any] = []
+    for n in range(120):
+        works = n < 90
+        events += session(20 * n, f"s{n}", evaluations={"judge": True if works else None, "tone": True})
+        events += session(20 * n + 5, f"t{n}", agent="search", evaluations={"judge": True if works else None})
+    said = told(events)
+    assert troubles(said) == {("eval.broken", "medium", "judge")}
+    assert said.finding[-1].observed is not None
+    assert said.finding[-1].observed.endswith("of billing, search")
+
+
+def test_scores_that_slide_without_anything_failing_are_a_ticket_the_next_hours() -> None:
+    chance = random.Random(4)
+    events: list[Any] = []
+    for n in range(36 * 6):
+        mean = 0.9 if n < 30 * 6 else 0.6
+        events += session(600 * n, f"s{n}", evaluations={"helpfulness": chance.gauss(mean, 0.05)})
+    said = told(events)
+    assert troubles(said) == {("eval.drift", "medium", "billing/helpfulness")}
+    assert said.incident[0].first_seen.timestamp() - events[0].time.timestamp() < 34 * 3600
