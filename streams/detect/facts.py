@@ -3,13 +3,13 @@
 | kind | subject | sums | marks | said by |
 | --- | --- | --- | --- | --- |
 | session | agent, release, environment, task kind | started, ended, each status, ms, steps, tokens, nano, … and `cost#`, `ms#`, `steps#`, `tokens#` | | session/totals.py |
-| spent | agent, environment, task kind | none (the sample's value: a session's cost so far) | | session/totals.py |
+| spent | agent, environment, task kind | none (the sample's value: a session's cost so far) | nano, session, task kind | session/totals.py |
 | alive | `fleet`, environment | events | agent | session/totals.py |
 | config | agent, release, environment | | what:hash | session/totals.py |
 | crash | agent, environment | restarts, vanished | node | session/totals.py |
-| model | agent, release, environment, provider, model | calls, errors, input, output, nano, priced, unpriced, `ms#`, … | | session/calls.py |
+| model | agent, release, environment, provider, model | calls, errors, input, output, nano, priced, unpriced, bare (a cost without tokens), `ms#`, … | | session/calls.py |
 | provider | provider, model | calls, errors | agent (of errors) | session/calls.py |
-| tool | agent, release, environment, tool, server | calls, errors, denied, `ms#`, … | | session/calls.py |
+| tool | agent, release, environment, tool, server | calls, errors, denied, nano, `ms#`, … | | session/calls.py |
 | tool_error | server or tool | each tool, kind and skeleton | error, agent, root session | session/calls.py |
 | write | resource, environment | writes | agent, session | session/calls.py |
 | retrieval | agent, release, environment, tool | calls, empty, scored, score | | session/calls.py |

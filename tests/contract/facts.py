@@ -60,7 +60,10 @@ def tool_error(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 def spent(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     value = float(chance.randrange(1, 1000)) if chance.random() < 0.1 else 0.1
-    return {"subject": (agent, "prod", ""), "sums": {}, "samples": (b.excerpt(chance.randrange(10**6), value=value),)}
+    name, offset = f"s{chance.randrange(50)}", chance.randrange(10**6)
+    sample = b.excerpt(offset, offset, session=name, value=value)
+    mark = f"{round(value * 10**9)}\x1f{name}\x1f"
+    return {"subject": (agent, "prod", ""), "sums": {}, "marks": (mark,), "samples": (sample,)}
 
 
 def alive(chance: Random, agent: str, who: dict[str, Any]) -> Parts:

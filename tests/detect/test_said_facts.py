@@ -105,6 +105,27 @@ def test_spending_is_told_at_levels_not_at_calls() -> None:
     assert all(later / earlier < 1.25 for earlier, later in pairwise(told))
 
 
+def test_what_a_session_has_spent_names_the_session_so_that_none_is_lost_when_many_spend_at_once() -> None:
+    start = b.session_started(0, task=Task(kind="refund"))
+    (fact,) = facts(SessionFacts(), [start, b.llm_called(1, cost=b.money("0.07"))], "spent")
+    assert fact.marks == ("70000000\x1fs1\x1frefund",)
+
+
+def test_an_absurd_price_or_count_of_tokens_is_added_to_nothing() -> None:
+    absurd = b.llm_called(1, cost=b.money("5000000"), tokens=Tokens(10**9, 5))
+    (model,) = facts(ModelFacts(), [absurd], "model")
+    assert (model.sums["priced"], model.sums.keys() & {"nano", "input", "output"}) == (1, set())
+    ended = summary([b.session_started(0), absurd, b.llm_called(2), b.session_ended(3)])
+    assert (ended.sums["nano"], ended.sums["tokens"]) == (10_000_000, 1200)
+    assert facts(SessionFacts(), [absurd], "spent") == []
+
+
+def test_a_tool_that_is_paid_for_says_so_and_so_does_a_call_that_has_a_cost_without_tokens() -> None:
+    assert facts(ToolFacts(), [b.tool_called(0, cost=b.money("0.5"))])[0].sums["nano"] == 500_000_000
+    (model,) = facts(ModelFacts(), [b.llm_called(0, tokens=None)], "model")
+    assert (model.sums["bare"], "priced" in model.sums) == (1, False)
+
+
 def test_late_arrivals_and_clocks_ahead_are_counted_and_the_past_is_not() -> None:
     def arriving(after_s: float) -> Any:
         event = b.tool_called(100)

@@ -12,6 +12,7 @@ from ..facts import BUCKET_S, bucket_of
 from ..fingerprint import skeleton
 from ..fold import excerpt
 from ..methods.sketch import index
+from .amounts import CALL_NANO_MAX, tokens_of
 
 RESOURCES_MAX = 8  # of one call
 MICRO = 10**6
@@ -41,6 +42,8 @@ class ToolFacts:
             sums[status.value] = 1
         if data.duration_ms is not None:
             sums[family("ms", data.duration_ms)] = 1
+        if data.cost is not None and (nano := data.cost.nano) <= CALL_NANO_MAX:
+            sums["nano"] = nano
         bucket = bucket_of(record.time, self.bucket_s)
         address = (ctx.agent.id, ctx.agent.version, ctx.env, tool.name, tool.server or "")
         fact = Fact("tool", address, bucket, sums)
@@ -81,8 +84,8 @@ class ModelFacts:
         if data.duration_ms is not None:
             sums[family("ms", data.duration_ms)] = 1
         _weighed(sums, record)
-        if data.cost is not None:
-            sums["nano"] = data.cost.nano
+        if data.cost is not None and (nano := data.cost.nano) <= CALL_NANO_MAX:
+            sums["nano"] = nano
         if data.finish_reasons and "length" in data.finish_reasons:
             sums["cut"] = 1
         address = (ctx.agent.id, ctx.agent.version, ctx.env, data.provider, data.model)
@@ -107,14 +110,18 @@ def dependency_of(record: ToolCalled) -> str:
 
 
 def _weighed(sums: dict[str, int], record: LlmCalled) -> None:
+    """Absurd amounts are no amounts, here and of money: `cost.session` tells of those."""
     tokens = record.data.tokens
     if tokens is None:
+        if record.data.cost is not None:
+            sums["bare"] = 1
         return
-    sums["input"], sums["output"] = tokens.input, tokens.output
-    if tokens.cache_read:
-        sums["cached"] = tokens.cache_read
-    if tokens.reasoning:
-        sums["reasoning"] = tokens.reasoning
+    if tokens_of(record):
+        sums["input"], sums["output"] = tokens.input, tokens.output
+        if tokens.cache_read:
+            sums["cached"] = tokens.cache_read
+        if tokens.reasoning:
+            sums["reasoning"] = tokens.reasoning
     sums["priced" if record.data.cost is not None else "unpriced"] = 1
 
 

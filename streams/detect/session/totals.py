@@ -27,6 +27,7 @@ from ..facts import BUCKET_S, SUM_MAX, bucket_of
 from ..fold import excerpt
 from ..methods.sketch import index
 from ..shelf import moment
+from .amounts import CALL_NANO_MAX, tokens_of
 from .calls import family
 
 NANO = 10**9
@@ -133,7 +134,8 @@ class SessionFacts:
         agent, _, environment = totals.still.address
         sample = excerpt(record, status=record.data.status.value, value=totals.nano / NANO)
         subject, bucket = (agent, environment, totals.still.kind), bucket_of(record.time, self.bucket_s)
-        said.append(Fact(kind="spent", subject=subject, bucket=bucket, sums={}, samples=(sample,)))
+        mark = f"{totals.nano}\x1f{sample.session}\x1f{totals.still.kind}"
+        said.append(Fact("spent", subject, bucket, {}, marks=(mark,), samples=(sample,)))
         return replace(totals, level=level)
 
     def _arrived(self, record: Any, said: list[Fact]) -> None:
@@ -194,13 +196,14 @@ def _called(known: Totals, record: LlmCalled | ToolCalled, at_s: float) -> Total
     data, status, minute = record.data, record.data.status, int(at_s) // 60
     tokens, unpriced, tool = known.tokens, known.unpriced, type(record) is ToolCalled
     if not tool and data.tokens is not None:  # type: ignore[union-attr]
-        tokens = min(tokens + data.tokens.input + data.tokens.output, SUM_MAX)  # type: ignore[union-attr]
+        tokens = min(tokens + tokens_of(record), SUM_MAX)  # type: ignore[arg-type]
         unpriced += data.cost is None
     retried = data.retry_of is not None or (data.attempt is not None and data.attempt > 1)
     nano, retry_nano = known.nano, known.retry_nano
-    if data.cost is not None:
-        nano = min(nano + data.cost.nano, SUM_MAX)
-        retry_nano = min(retry_nano + data.cost.nano, SUM_MAX) if retried else retry_nano
+    paid = data.cost.nano if data.cost is not None else 0
+    if 0 < paid <= CALL_NANO_MAX:
+        nano = min(nano + paid, SUM_MAX)
+        retry_nano = min(retry_nano + paid, SUM_MAX) if retried else retry_nano
     return Totals(
         known.still,
         at_s if at_s < known.began_s else known.began_s,  # noqa: FURB136 - see above
