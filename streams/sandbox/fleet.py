@@ -13,7 +13,12 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 SUPPORT, RESEARCH, BILLING, LEGACY = "support-bot", "research-bot", "billing-bot", "legacy-bot"
-HEALTHY = ("shop-bot", "mail-bot")
+SHOPPING = ("shop-bot", "mail-bot")  # healthy by themselves, but they need the inventory
+INVENTORY = "inventory-mcp"
+TRIES = {
+    "shop-bot": 3,
+    "mail-bot": 1,
+}  # one gives up at once, the other is a trouble of its own, which the service explains
 STABLE, REGRESSED, FIXED = "2026.11.1", "2026.11.2", "2026.11.3"
 SESSIONS_BEFORE_CANARY = 30
 EVALUATOR = "groundedness"
@@ -44,8 +49,8 @@ class Fleet:
             async with asyncio.TaskGroup() as group:
                 for work in works:
                     group.create_task(work())
-                for agent in HEALTHY:
-                    group.create_task(self._healthy(agent))
+                for agent in SHOPPING:
+                    group.create_task(self._shopping(agent))
 
     @asynccontextmanager
     async def _producing(self) -> AsyncIterator[None]:
@@ -61,6 +66,17 @@ class Fleet:
     async def _healthy(self, agent: str) -> None:
         for n in itertools.count():
             await self._session(agent, "7", f"u{n % 40}")
+
+    async def _shopping(self, agent: str) -> None:
+        """Agents whose sessions end well, although a service that they share is down until it is repaired."""
+        for n in itertools.count():
+            error = {
+                "type": "HTTPError",
+                "template": f"503 Service Unavailable: stock of warehouse {n % 7}, request req_{n}",
+            }
+            stock = {"name": "stock.check", "server": INVENTORY}
+            failing = None if INVENTORY in self.calm else error
+            await self._session(agent, "7", f"u{n % 40}", asks=stock, error=failing)
 
     async def _support(self) -> None:
         """A stable release, then one whose answers are no longer grounded, then, once somebody fixed it, a good one."""
@@ -90,18 +106,12 @@ class Fleet:
         await self._healthy(RESEARCH)
 
     async def _billing(self) -> None:
-        """A tool whose service answers 503 until it is repaired."""
+        """One long session whose tool answers 503 until it is repaired."""
+        ctx = self._ctx(BILLING, "12", "refunds-of-the-night", "u-finance")
+        await self._send("session.started", ctx, attribution=_attribution(BILLING))
         for n in itertools.count():
-            ctx = self._ctx(BILLING, "12", f"s{n}", f"u{n}")
-            await self._send("session.started", ctx, attribution=_attribution(BILLING))
-            failing = BILLING not in self.calm
-            for attempt in range(4 if failing else 1):
-                error = {
-                    "type": "HTTPError",
-                    "template": f"503 Service Unavailable: refund gateway, request req_{n}{attempt}",
-                }
-                await self._tool(ctx, "refund.create", attempt, error if failing else None)
-            await self._send("session.ended", ctx, status="failed" if failing else "succeeded")
+            error = {"type": "HTTPError", "template": f"503 Service Unavailable: refund gateway, request req_{n}"}
+            await self._tool(ctx, {"name": "refund.create"}, None if BILLING in self.calm else error)
             await asyncio.sleep(self.session_s * 4)
 
     async def _legacy(self) -> None:
@@ -118,11 +128,15 @@ class Fleet:
 
     # -- what they do ---------------------------------------------------------------------------------------------
 
-    async def _session(self, agent: str, release: str, user: str, *, score: float | None = None) -> None:
+    async def _session(
+        self, agent: str, release: str, user: str, *, score: float | None = None, asks: Any = None, error: Any = None
+    ) -> None:
         ctx = self._ctx(agent, release, f"s{next(self._ids)}", user)
         await self._send("session.started", ctx, attribution=_attribution(agent), model="everyday")
         await self._llm(ctx, tokens={"input": 900, "output": 120}, cost={"amount": "0.0031", "currency": "USD"})
-        await self._tool(ctx, "lookup", 0, None)
+        for _ in range(TRIES[agent] if asks else 0):
+            await self._tool(ctx, asks, error)
+        await self._tool(ctx, {"name": "lookup"}, None)
         await asyncio.sleep(self.session_s)
         passed = score is None or score >= 0.7
         if score is not None:
@@ -136,10 +150,11 @@ class Fleet:
         call = {"call_id": f"c{next(self._ids)}", "provider": "example", "model": model, "status": "ok"}
         await self._send("llm.called", ctx, **call, duration_ms=800, tokens=tokens, cost=cost)
 
-    async def _tool(self, ctx: dict[str, Any], name: str, attempt: int, error: Any) -> None:
-        call: dict[str, Any] = {"call_id": f"c{next(self._ids)}", "tool": {"name": name}, "duration_ms": 40}
-        outcome = {"status": "error", "error": error} if error else {"status": "ok", "result_hash": "b2:9f2c"}
-        await self._send("tool.called", ctx, **call, **outcome, attempt=attempt, args_hash=f"b2:{name}")
+    async def _tool(self, ctx: dict[str, Any], tool: dict[str, str], error: Any) -> None:
+        number = next(self._ids)
+        call: dict[str, Any] = {"call_id": f"c{number}", "tool": tool, "duration_ms": 40, "args_hash": f"b2:{number}"}
+        outcome = {"status": "error", "error": error} if error else {"status": "ok", "result_hash": f"b2:r{number}"}
+        await self._send("tool.called", ctx, **call, **outcome)
 
     async def _release(self, release: str, parent: str | None) -> None:
         data = {"agent": SUPPORT, "release": release, "parents": [parent] if parent else [], "commit": f"c-{release}"}
@@ -186,8 +201,9 @@ def _attribution(agent: str) -> dict[str, Any]:
 
 
 def troubles() -> Iterator[tuple[str, str, str]]:
-    """Name, detector and agent of every trouble that the fleet makes."""
+    """Name, detector and what it is about, an agent or a dependency, of every trouble that the fleet makes."""
     yield "evaluator regression in a new release", "eval.failure_rate", SUPPORT
     yield "runaway session", "cost.session", RESEARCH
     yield "a tool that keeps failing", "tool.repeated_error", BILLING
+    yield "a service that several agents need is down", "tool.dependency", INVENTORY
     yield "a producer that sends broken events", "intake.rejected", LEGACY

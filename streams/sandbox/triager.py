@@ -13,7 +13,7 @@ OUTCOME_FIELD = "customfield_10100"
 
 
 class Triager:
-    """Resolves each open ticket whose summary names a known agent. `decisions` is agent -> (outcome, fix version)."""
+    """Resolves each open ticket that is about somebody known. `decisions` is agent or dependency -> (outcome, fix version)."""
 
     def __init__(self, jira: str, decisions: dict[str, tuple[str, str | None]], reading_s: float = 6.0) -> None:
         self.jira, self.decisions, self.reading_s = jira, decisions, reading_s
@@ -34,7 +34,8 @@ class Triager:
             issues = (await answer.json())["issues"]
         for issue in issues:
             summary, evidence = issue["fields"]["summary"], issue["fields"].get("attachment")
-            agent = next((name for name in self.decisions if name in summary), None)
+            subject = summary.partition(":")[0].split(" ")[-1]  # "[high] support-bot: what is wrong"
+            agent = subject if subject in self.decisions else None
             began = self.opened.setdefault(issue["key"], time.monotonic())
             read = evidence and time.monotonic() - began > self.reading_s
             if agent and agent not in self.resolved and read:
