@@ -14,6 +14,7 @@ from ..fold import excerpt
 from ..shelf import hashed
 
 NAMES_MAX = 32
+NAME_CHARS_MAX = 128  # what was chosen is free text
 SESSIONS_MAX = 256
 ORPHANS_MAX = 32
 ROUTES_MAX = 128
@@ -60,7 +61,7 @@ class HandoffCycle(SessionDetector[Thresholds]):
             data = record.data
             if data.kind != HANDOFF or data.chosen == data.ctx.agent.id:
                 return Step(memory)
-            after, pairs = _decided(before, data.ctx.agent.id, data.chosen)
+            after, pairs = _decided(before, data.ctx.agent.id[:NAME_CHARS_MAX], data.chosen[:NAME_CHARS_MAX])
         else:
             after, pairs = _started(before, record.data.ctx)
         if after is before:
@@ -107,10 +108,11 @@ def _decided(graph: Graph, giver: str, taker: str) -> tuple[Graph, list[tuple[in
 
 def _started(graph: Graph, ctx: Ctx) -> tuple[Graph, list[tuple[int, int]]]:
     """A session hands over from its parent's agent to its own; whoever comes before the parent waits for it."""
-    session, names = hashed(ctx.session_id), _named(graph.names, ctx.agent.id)
+    agent = ctx.agent.id[:NAME_CHARS_MAX]
+    session, names = hashed(ctx.session_id), _named(graph.names, agent)
     if names is None or session in graph.sessions:
         return graph, []
-    me = names.index(ctx.agent.id)
+    me = names.index(agent)
     sessions = {**graph.sessions, session: me}
     if len(sessions) > SESSIONS_MAX:
         del sessions[next(iter(sessions))]
