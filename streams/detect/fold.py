@@ -55,7 +55,8 @@ class Fold:
         self.recall, self.idle_s = recall, idle_s
         self.isolated: list[Isolated] = []
         self.echoes = 0
-        self._stamps = Stamps(self.deciders, policy)
+        parts = {part.name: part for one in self.deciders.values() for part in getattr(one, "parts", ())}
+        self._stamps = Stamps({**self.deciders, **parts}, policy)
         self._readers = Readers(self.deciders.values())
         self._live: dict[str, Live] = {}
         self._touched: dict[str, Live] = {}

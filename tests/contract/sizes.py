@@ -15,7 +15,7 @@ import msgspec
 from contract.running import LATENESS, Runner, history, moment
 
 from streams import policy
-from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders
+from streams.detect.catalogue import DETECTORS, scope_deciders, session_detectors
 
 FILE = Path(__file__).resolve().parents[2] / "streams/detect/sizes.toml"
 POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n'
@@ -33,7 +33,7 @@ HEAD = f"""\
 def sizes() -> dict[str, dict[str, int]]:
     stanzas = policy.parse(POLICY, "policy.toml").detectors
     names = {one.name for one in DETECTORS}
-    deciders = [one for one in (*session_deciders(stanzas), *scope_deciders(stanzas)) if one.name in names]
+    deciders = [one for one in (*session_detectors(stanzas), *scope_deciders(stanzas)) if one.name in names]
     return {one.name: _size(one) for one in sorted(deciders, key=lambda one: one.name)}
 
 

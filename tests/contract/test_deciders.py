@@ -9,7 +9,7 @@ import pytest
 from contract.running import SAMPLES, Runner, history, moment, run
 
 from streams import policy
-from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders
+from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders, session_detectors
 from streams.records import Fact, Finding
 from streams.respond import book
 from streams.respond.routing import BookValues, Owner
@@ -26,7 +26,8 @@ VALUES = BookValues(owners=tuple(Owner(name=name) for name in ("s1", "mine", "yo
 
 def registry() -> list[Any]:
     stanzas = policy.parse(POLICY, "policy.toml").detectors
-    return [*session_deciders(stanzas), *scope_deciders(stanzas), *book.deciders(VALUES)]
+    found = (*session_detectors(stanzas), *session_deciders(stanzas), *scope_deciders(stanzas), *book.deciders(VALUES))
+    return list({type(one): one for one in found}.values())  # those that share a memory are also tested alone
 
 
 EVERY = pytest.mark.parametrize("decider", registry(), ids=lambda one: one.name)

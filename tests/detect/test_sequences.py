@@ -52,9 +52,9 @@ def test_it_rises_at_twice_as_many_turns():
 
 
 def test_with_a_polling_tool_it_takes_four_times_as_many():
-    for decider in (Sequences(Thresholds(pollers=["job_*"])), Sequences(given=POLLING)):
-        assert said(decider, calls("job_status:7 sleep:9 " * 11)) == []
-        assert len(said(decider, calls("job_status:7 sleep:9 " * 12))) == 1
+    decider = Sequences(given=POLLING)
+    assert said(decider, calls("job_status:7 sleep:9 " * 11)) == []
+    assert len(said(decider, calls("job_status:7 sleep:9 " * 12))) == 1
 
 
 def test_the_users_turn_ends_it():
@@ -66,13 +66,19 @@ def test_without_a_hash_of_the_arguments_nothing_is_judged():
     assert said(Sequences(), events) == []
 
 
-def test_with_other_lengths_after_a_restart_turns_are_counted_anew():
+def test_with_other_lengths_after_a_restart_it_goes_on():
     memory, found = None, []
     for event in calls("a:1 b:1 " * 2):
         memory = Sequences().step(memory, event).remember
-    later = Sequences(Thresholds(lengths=(2,)))
-    for event in calls("a:1 b:1 " * 2):
-        step = later.step(memory, event)
+    for event in calls("a:1 b:1"):
+        step = Sequences(Thresholds(lengths=(2,))).step(memory, event)
         memory = step.remember
         found += step.say
     assert [one.count for one in found] == [3]
+
+
+def test_when_both_calls_poll_the_longest_turn_that_is_remembered_is_enough():
+    decider = Sequences(Thresholds(lengths=(5,), turns_min=10), given=POLLING)
+    turn = " ".join(f"job_{n}:x" for n in range(5)) + " "
+    assert said(decider, calls(turn * 11)) == []
+    assert said(decider, calls(turn * 12))

@@ -4,7 +4,7 @@ import builders as b
 import pytest
 from detect.loops import POLLING, call, calls, said
 
-from streams.detect.session.stale_loops import StaleLoops, Thresholds
+from streams.detect.session.stale_loops import StaleLoops
 from streams.records import Effect
 
 
@@ -66,15 +66,22 @@ def test_the_same_write_again_is_no_progress():
 
 
 def test_polling_counts_a_quarter():
-    for decider in (StaleLoops(Thresholds(pollers=["job_*"])), StaleLoops(given=POLLING)):
-        assert said(decider, calls("job_status:7 " * 24)) == []
-        assert len(said(decider, calls("job_status:7 " * 25))) == 1
+    decider = StaleLoops(given=POLLING)
+    assert said(decider, calls("job_status:7 " * 24)) == []
+    assert len(said(decider, calls("job_status:7 " * 25))) == 1
 
 
-def test_what_was_asked_long_ago_is_forgotten():
-    long_ago = " ".join(f"read:{n}" for n in range(64))
-    assert said(StaleLoops(), calls(f"{' '.join(f'a:{n}' for n in range(6))} {long_ago} a:0 a:1 a:2 a:3 a:4 a:5")) == []
-    assert said(StaleLoops(Thresholds(remembered=100)), calls(f"a:0 a:1 a:2 {long_ago} {'a:0 ' * 6}"))
+def test_what_was_asked_more_than_64_calls_ago_is_forgotten():
+    between = " ".join(f"read:{n}" for n in range(60))
+    asked = "a:0 a:1 a:2 a:3 a:4 a:5"
+    assert said(StaleLoops(), calls(f"{asked} {between} {asked}")) == []
+    assert said(StaleLoops(), calls(f"{asked} {between[: between.index('read:50')]} {asked}"))
+
+
+def test_a_long_loop_is_told_to_its_end():
+    found = said(StaleLoops(), calls("a:1 b:1 c:1 " * 50))
+    assert len(found) == 150 - 3 - 5
+    assert found[-1].count == 61
 
 
 @pytest.mark.parametrize("hashes", [{}, {"args_hash": "", "result_hash": ""}, {"args_hash": "b2:a", "result_hash": ""}])
