@@ -21,6 +21,7 @@ OutcomeValue = Literal[
     "unspecified",
 ]
 ObligationKind = Literal["page", "ticket", "comment", "evidence", "transition", "control"]
+Why = Literal["grouped", "explained"]  # what an incident is to its parent: one of many, or its consequence
 
 
 class Sighted(Struct, frozen=True, tag="sighted", tag_field="record"):
@@ -105,11 +106,12 @@ class Due(Struct, frozen=True, tag="due", tag_field="record"):
     """People should hear of this. One per grouping key of the incident; `of` says how many there are."""
 
     incident: Incident
-    want: tuple[str, ...]  # page, ticket, duplicate, acknowledged, update, raised, settled, outcome
+    want: tuple[str, ...]  # page, ticket, duplicate, acknowledged, update, raised, seen, settled, unsettled, outcome
     grouping: str
     of: int
     at: datetime  # wall clock of the input
     explained: str = ""  # title of the incident's parent, where it is known
+    began: datetime | None = None  # event time of the first of its evidence, until people were told
 
 
 class Cleared(Struct, frozen=True, tag="cleared", tag_field="record", omit_defaults=True):
@@ -121,12 +123,14 @@ class Cleared(Struct, frozen=True, tag="cleared", tag_field="record", omit_defau
 
 
 class Grouped(Struct, frozen=True, tag="grouped", tag_field="record"):
-    """`incident` is explained by `parent`."""
+    """`parent` speaks for `incident`."""
 
     incident: str
     parent: str
     at: datetime
     title: str = ""  # the parent's, where it is known
+    why: Why = "grouped"
+    grouping: str = ""  # the group that says so
 
 
 class Released(Struct, frozen=True, tag="released", tag_field="record"):
@@ -135,6 +139,7 @@ class Released(Struct, frozen=True, tag="released", tag_field="record"):
     incident: str
     by: Literal["group", "silence", "owner"]
     at: datetime  # wall clock
+    grouping: str = ""  # the group, where it is one
 
 
 class Obligation(Struct, frozen=True, tag="obligation", tag_field="record", omit_defaults=True):

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ..records import Tick
 from ..step import Decider
+from .explaining import Explaining
 from .group import Group
 from .incident import IncidentLife
 from .owner import OwnerDesk
@@ -55,7 +56,8 @@ class Missing(NamedTuple):
 
 def deciders(values: BookValues) -> tuple[Decider[Any], ...]:
     """In the order in which they answer."""
-    return (IncidentLife(values), Group(values.grouping), Hush(), OwnerDesk(values))
+    explaining = Explaining(values.grouping, values.inhibitions)
+    return (IncidentLife(values, explaining), Group(explaining), Hush(), OwnerDesk(values))
 
 
 def fold(deciders: Sequence[Decider[Any]], memories: Mapping[Address, Any], inputs: Iterable[Any]) -> Folded | Missing:

@@ -1,44 +1,30 @@
-"""Troubles that share an agent or a dependency within minutes: the oldest one speaks for all."""
+"""Troubles that share an agent, a dependency, an event or what a rule names: one of them speaks for the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..records import Cleared, Due, Grouped, Outcome, Released
+from ..records import Cleared, Due, Grouped, Outcome, Released, Tick
 from ..step import Order, Step
+from .explaining import CAUSED, Explained, Explaining, Member, age
 from .life import PARENT
-from .routing import Grouping, pages
 
 MEMBERS_MAX = 500
-TITLE_MAX = 150
 REMEMBERED = timedelta(hours=24)  # of event time, for members of no group
+NAMED = timedelta(hours=1)  # of the wall clock: how long an event is looked for after anybody last spoke of it
+NAMED_MOVES = timedelta(minutes=10)
 TELLING = {"page", "ticket"}
-
-
-class Member(Struct, frozen=True, array_like=True):
-    first_seen: datetime
-    fingerprint: str
-    incident: str
-    pages: bool
-    told: bool = False  # this group let it pass
-    parent: str | None = None  # the incident that explains it
-    over: str = ""  # the incident whose outcome ended it: it still counts as a trouble of its time, speaks for nobody
-    elsewhere: bool = False  # merged by another group: by its dependency's, or by its agent's
-    title: str = ""
-
-    @property
-    def merged(self) -> bool:
-        """Its ticket is a duplicate by now. It may get another parent, but never becomes one: no circles."""
-        return self.elsewhere or (self.told and self.parent is not None)
+WEIGHED = {*TELLING, "seen"}
 
 
 class Members(Struct, frozen=True, array_like=True):
     all: tuple[Member, ...] = ()  # by first_seen and fingerprint
+    until: datetime | None = None  # wall clock: when an event's group may be forgotten
 
 
 class Group:
@@ -48,60 +34,70 @@ class Group:
     reads: tuple[type, ...] = (Due,)
     order: Order = "near"
 
-    def __init__(self, grouping: Grouping) -> None:
-        self.window = timedelta(seconds=grouping.window_s)
-        self.least = grouping.members_min
+    def __init__(self, explaining: Explaining) -> None:
+        self.explaining = explaining
 
     def key(self, record: Due) -> str | None:
         return record.grouping
 
     def step(self, memory: Members | None, record: Any) -> Step[Members]:
+        if isinstance(record, Tick):
+            return _forgotten(memory, record.at)
         if not isinstance(record, Due):
             return Step(memory)
-        want = set(record.want)
         if record.grouping.startswith("alone:"):
             return Step(memory, (Cleared(record, "group"),))
-        if want & {"settled", "unsettled"}:
-            return _settled(memory, record) if "settled" in want else _unsettled(memory, record)
-        if not want & TELLING:
-            return Step(memory, (Cleared(record, "group"),))
-        return self._weighed(memory or Members(), record)
+        step = self._noted(memory, record)
+        if not record.grouping.startswith(CAUSED) or step.remember is None:
+            return step
+        kept = _kept(step.remember, record.at)
+        return Step(kept, step.say, kept.until)
 
-    def _weighed(self, memory: Members, due: Due) -> Step[Members]:
-        incident = due.incident
+    def _noted(self, memory: Members | None, due: Due) -> Step[Members]:
+        want = set(due.want)
+        if want & WEIGHED:
+            return self._weighed(memory or Members(), due, asks=bool(want & TELLING))
+        if memory is None:
+            return Step(None)
+        if "settled" in want:
+            return _settled(memory, due)
+        return _unsettled(memory, due) if "unsettled" in want else Step(memory)
+
+    def _weighed(self, memory: Members, due: Due, *, asks: bool) -> Step[Members]:
+        incident, key = due.incident, due.grouping
         known = {member.fingerprint: member for member in memory.all}
         old = known.get(incident.fingerprint)
-        merged = incident.stage == "merged"
-        title = incident.title[:TITLE_MAX]
-        this = Member(
-            incident.first_seen, incident.fingerprint, incident.id, pages(incident), elsewhere=merged, title=title
-        )
+        this = self.explaining.member(key, incident, due.began)
         if old is not None and old.incident == incident.id:
-            this = replace(this, told=old.told, parent=old.parent)
+            this = replace(this, told=this.told or old.told, parent=old.parent, why=old.why)
         known[incident.fingerprint] = this
-        members = self._recent(known.values())
-        parents = explained(members, self.window, self.least)
+        members = self._recent(key, known.values())
+        parents = self.explaining.parents(key, members)
         by_name = {member.incident: member for member in members}
         after: list[Member] = []
         said: list[Any] = []
         for member in members:
-            parent = by_name.get(parents.get(member.incident, ""))
-            changed, news = _moved(member, parent, due, incident.id)
+            found = parents.get(member.incident)
+            title = by_name[found.parent].title if found else ""
+            changed, news = _moved(member, found, due, title, asks=asks and member is this)
             after.append(changed)
             said += news
-        speaker = parents.get(incident.id)
-        answer = Cleared(due, "group", f"grouped:{speaker}" if speaker else None)
-        return Step(_remembered(memory, _bounded(after, {*parents, *parents.values()})), (answer, *said))
+        found = parents.get(incident.id)
+        answer = (Cleared(due, "group", f"{found.why}:{found.parent}" if found else None),) if asks else ()
+        return Step(_remembered(memory, _bounded(after, _grouped(parents))), (*answer, *said))
 
-    def _recent(self, members: Iterable[Member]) -> tuple[Member, ...]:
+    def _recent(self, key: str, members: Iterable[Member]) -> tuple[Member, ...]:
         """Loners for a day, groups until they are resolved."""
-        order = sorted(members, key=_order)
-        oldest = order[-1].first_seen - REMEMBERED
-        if order[0].first_seen >= oldest:
+        order = sorted(members, key=age)
+        oldest = max(one.until for one in order) - REMEMBERED
+        if order[0].until >= oldest:
             return tuple(order)
-        parents = explained(order, self.window, self.least)
-        grouped = {*parents, *parents.values()}
-        return tuple(one for one in order if one.first_seen >= oldest or one.incident in grouped)
+        grouped = _grouped(self.explaining.parents(key, order))
+        return tuple(one for one in order if one.until >= oldest or one.incident in grouped)
+
+
+def _grouped(parents: Mapping[str, Explained]) -> set[str]:
+    return {*parents, *(found.parent for found in parents.values())}
 
 
 def _bounded(members: list[Member], grouped: set[str]) -> list[Member]:
@@ -113,56 +109,30 @@ def _bounded(members: list[Member], grouped: set[str]) -> list[Member]:
     return [one for one in members if one.incident not in gone][:MEMBERS_MAX]
 
 
-def explained(members: Iterable[Member], window: timedelta, least: int) -> dict[str, str]:
-    """Which incident is explained by which. The oldest speaks for those within the window after it.
-
-    One that pages is only explained by one that pages: a quiet ticket must not swallow a page.
-    """
-    found: dict[str, str] = {}
-    rest = sorted(members, key=_order)
-    while len(rest) >= least:
-        near = [one for one in rest if one.first_seen - rest[0].first_seen <= window]
-        if len(near) < least:
-            rest = rest[1:]
-            continue
-        rest = rest[len(near) :]
-        live = [one for one in near if not one.over]
-        speakers = [one for one in live if not one.merged]
-        loud = [one for one in speakers if one.pages]
-        for one in live:
-            parent = next(iter(loud if one.pages else speakers), one)
-            if _order(parent) < _order(one):  # always an older one, whichever group is asked: no circles
-                found[one.incident] = parent.incident
-    return found
-
-
-def _order(member: Member) -> tuple[datetime, str]:
-    return member.first_seen, member.fingerprint
-
-
-def _moved(member: Member, speaker: Member | None, due: Due, asking: str) -> tuple[Member, tuple[Any, ...]]:
+def _moved(
+    member: Member, found: Explained | None, due: Due, title: str, *, asks: bool
+) -> tuple[Member, tuple[Any, ...]]:
     """A member after the weighing, and what its incident has to hear. The one that asks gets its answer anyway."""
-    parent = speaker.incident if speaker else None
-    grouped = (Grouped(member.incident, speaker.incident, due.at, speaker.title),) if speaker else ()
-    if member.incident == asking:
+    parent, why = found or (None, member.why)
+    grouped = (Grouped(member.incident, found.parent, due.at, title, found.why, due.grouping),) if found else ()
+    if asks:
         told = member.told or parent is None
         # Told before it was explained: its ticket is a duplicate now.
         news = grouped if member.told and parent != member.parent else ()
-        return replace(member, told=told, parent=parent or (member.parent if member.merged else None)), news
-    if parent == member.parent or member.over:
+        parent = parent or (member.parent if member.merged else None)
+        return replace(member, told=told, parent=parent, why=why), news
+    if (parent, why) == (member.parent, member.why) or member.over:
         return member, ()
     if parent is not None:
-        return replace(member, parent=parent), grouped
+        return replace(member, parent=parent, why=why), grouped
     if member.told:
         return member, ()  # merged before; it stays with the parent it has
-    return replace(member, parent=None), (Released(member.incident, "group", due.at),)
+    return replace(member, parent=None), (Released(member.incident, "group", due.at, due.grouping),)
 
 
-def _settled(memory: Members | None, due: Due) -> Step[Members]:
+def _settled(memory: Members, due: Due) -> Step[Members]:
     """A decision on the one that speaks for others is a decision on those it speaks for."""
-    answer, name = Cleared(due, "group"), due.incident.id
-    if memory is None:
-        return Step(None, (answer,))
+    name = due.incident.id
     after: list[Member] = []
     said: list[Outcome] = []
     for member in memory.all:
@@ -173,18 +143,16 @@ def _settled(memory: Members | None, due: Due) -> Step[Members]:
             member = replace(member, over=name)
             said.append(_followed(member.incident, due, reopened=False))
         after.append(member)
-    return Step(_remembered(memory, after), (answer, *said))
+    return Step(_remembered(memory, after), tuple(said))
 
 
-def _unsettled(memory: Members | None, due: Due) -> Step[Members]:
-    """Taken back: also for those that followed, not for those that a person decided on."""
-    answer, name = Cleared(due, "group"), due.incident.id
-    if memory is None:
-        return Step(None, (answer,))
-    freed = [one for one in memory.all if one.over and name in (one.over, one.incident)]
-    after = [replace(one, over="") if one in freed else one for one in memory.all]
-    said = (_followed(one.incident, due, reopened=True) for one in freed if one.incident != name)
-    return Step(_remembered(memory, after), (answer, *said))
+def _unsettled(memory: Members, due: Due) -> Step[Members]:
+    """Taken back: also for those that followed. Each says itself if it is open again; some have been decided on."""
+    name = due.incident.id
+    after = [replace(one, over="") if one.incident == name else one for one in memory.all]
+    followers = (one.incident for one in memory.all if one.over == name and one.incident != name)
+    said = (_followed(one, due, reopened=True) for one in followers)
+    return Step(_remembered(memory, after), tuple(said))
 
 
 def _followed(incident: str, due: Due, *, reopened: bool) -> Outcome:
@@ -202,4 +170,22 @@ def _followed(incident: str, due: Due, *, reopened: bool) -> Outcome:
 
 
 def _remembered(memory: Members, after: list[Member]) -> Members:
-    return memory if tuple(after) == memory.all else Members(tuple(after))
+    return memory if tuple(after) == memory.all else replace(memory, all=tuple(after))
+
+
+def _kept(memory: Members, at: datetime) -> Members:
+    """An event is looked for a while after anybody last spoke of it."""
+    until = at + NAMED
+    return memory if memory.until and memory.until >= until - NAMED_MOVES else replace(memory, until=until)
+
+
+def _forgotten(memory: Members | None, at: datetime) -> Step[Members]:
+    """Nobody names that event any more; what it explains stays explained until that is over."""
+    if memory is None or memory.until is None:
+        return Step(memory)
+    if at < memory.until:
+        return Step(memory, wake=memory.until)
+    if not any(one.parent and not one.over for one in memory.all):
+        return Step(None)
+    until = at + REMEMBERED
+    return Step(replace(memory, until=until), wake=until)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -16,7 +17,11 @@ from .sighting import Tally, Timed, earliest, releases_of
 RECENT_MAX = 64
 PAST_MAX = 5
 KNOWN_MAX = 200
+SPOKEN_FOR = ("explained:", "grouped:")  # reasons held, with the id of the incident that speaks for it
 OVER = ("resolved", "closed")
+SHARED_MAX = 48  # groups that weigh one incident: more of its events are not looked for
+STILL_SEEN = timedelta(minutes=10)
+CLOCKS = timedelta(seconds=1)  # clocks differ by that: a cause may seem to begin after what it caused
 PARENT = "parent"  # source of an outcome that a grouped incident takes over; its reason is the parent's id
 
 
@@ -35,6 +40,9 @@ class Life(Struct, frozen=True, array_like=True):
     followed: str | None = None  # the incident whose outcome this one took over
     since: datetime | None = None  # the horizon of the episode before: older events are that one's
     past: tuple[Incident, ...] = ()  # earlier episodes: their receipts and outcomes may be late
+    shared: tuple[str, ...] = ()  # the groups that weigh this episode: each hears of its decision
+    began: datetime | None = None  # event time of the first of its evidence; stands once people were told
+    spoken_for: dict[str, str] = {}  # by which group, and the reason: why and the incident that speaks for it
 
 
 def noted(life: Life, record: Sighted, mark: str) -> Life:
@@ -57,20 +65,69 @@ def asking(life: Life, want: tuple[str, ...], at: datetime) -> Step[Life]:
     """Say the incident and, where people are owed news of it, ask."""
     if not want:
         return Step(life, (life.incident,))
-    return Step(replace(life, asked=True), (life.incident, *dues(life.incident, want, at)))
+    return Step(replace(life, asked=True), (life.incident, *questions(life, want, at)))
 
 
-def dues(incident: Incident, want: tuple[str, ...], at: datetime) -> tuple[Due, ...]:
-    agent = incident.about.agent or incident.subject.get("agent", "")
-    keys = [f"agent:{agent}"] if agent else []
-    keys += [f"dependency:{incident.dependency}"] if incident.dependency else []
-    keys = keys or [f"alone:{incident.fingerprint}"]
-    return tuple(Due(incident, want, key, len(keys), at) for key in keys)
+def held(life: Life) -> Step[Life]:
+    """Nobody was told of it, and this is why."""
+    reasons = life.spoken_for.values()
+    incident = replace(life.incident, held=tuple(sorted(set(reasons))), parent=speaker(reasons))
+    return Step(replace(life, incident=incident), (incident,)) if incident != life.incident else Step(life)
 
 
-def alone(incident: Incident, want: str, at: datetime) -> tuple[Due, ...]:
+def let_go(life: Life, at: datetime, *, anyway: bool = False) -> Step[Life]:
+    """What held it has ended. If nothing else speaks for it and it was seen lately, it asks again."""
+    if life.spoken_for and not anyway and "ticket" not in life.incident.told:
+        return held(life)
+    if at - life.heard_at > STILL_SEEN:
+        return Step(life)
+    asks = questions(life, missing(life.incident), at)
+    return Step(life if life.asked else replace(life, asked=True), asks)
+
+
+def shared(life: Life, keys: tuple[str, ...]) -> tuple[Life, tuple[str, ...]]:
+    """With the groups that weigh it from now on, and the new ones among them."""
+    incident = life.incident
+    fresh = tuple(key for key in keys if key not in life.shared)[: SHARED_MAX - len(life.shared)]
+    began = life.began
+    if began is None or "ticket" not in incident.told:
+        began = min((incident.first_seen, *(one.at for one in incident.evidence)))
+        began += CLOCKS * any(one.cause for one in incident.evidence)
+    if not fresh and began == life.began:
+        return life, ()
+    return replace(life, shared=(*life.shared, *fresh), began=began), fresh
+
+
+def answered(life: Life, group: str, reason: str | None) -> Life:
+    """With what one group says of it now."""
+    if life.spoken_for.get(group) == reason:
+        return life
+    others = {key: value for key, value in life.spoken_for.items() if key != group}
+    return replace(life, spoken_for={**others, group: reason} if reason else others)
+
+
+def speaker(reasons: Iterable[str]) -> str | None:
+    """Which incident speaks for it. A cause says more than company: `explained` comes before `grouped`."""
+    first = min((one for one in reasons if one.startswith(SPOKEN_FOR)), default=None)
+    return first.partition(":")[2] if first else None
+
+
+def questions(life: Life, want: tuple[str, ...], at: datetime) -> tuple[Due, ...]:
+    """One for each group that weighs it: each answers, and the owner acts on all answers together."""
+    keys = life.shared
+    if not keys:
+        return alone(life.incident, want, at)
+    return tuple(Due(life.incident, want, key, len(keys), at, began=life.began) for key in keys)
+
+
+def notices(life: Life, incident: Incident, want: tuple[str, ...], at: datetime) -> tuple[Due, ...]:
+    """What the groups have to know. Nobody answers."""
+    return tuple(Due(incident, want, key, 1, at, began=life.began) for key in life.shared)
+
+
+def alone(incident: Incident, want: tuple[str, ...], at: datetime) -> tuple[Due, ...]:
     """A Due that no group has to weigh: people were told already."""
-    return (Due(incident, (want,), f"alone:{incident.fingerprint}", 1, at),)
+    return (Due(incident, want, f"alone:{incident.fingerprint}", 1, at),)
 
 
 def episode(life: Life, name: str) -> Incident | None:

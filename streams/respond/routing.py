@@ -44,13 +44,23 @@ class Storm(Struct, frozen=True, kw_only=True):
     per_minute_max: int = 30
 
 
+class Inhibition(Struct, frozen=True, kw_only=True):
+    """An incident of a `bigger` detector explains those of `smaller` ones that have all of `equal` in common with it."""
+
+    bigger: tuple[str, ...]
+    smaller: tuple[str, ...]
+    equal: tuple[str, ...] = ()
+
+
 class BookValues(Struct, frozen=True, kw_only=True):
-    """What the book believes. `msgspec.convert(policy, BookValues, from_attributes=True)` fills the first four."""
+    """What the book believes. `msgspec.convert(policy, BookValues, from_attributes=True)` fills the first five."""
 
     owners: tuple[Owner, ...] = ()
     routing: Routing = Routing()
     grouping: Grouping = Grouping()
     storm: Storm = Storm()
+    inhibitions: tuple[Inhibition, ...] = ()  # what explains most comes first
+    detector_owners: dict[str, str] = {}  # who is owed a detector's findings, whoever owns the agent
     runbooks: dict[str, str] = {}  # by detector: one step a line; lines that are addresses become links
     pages_url: str = ""  # how people reach the pages; empty: no links
     deployment: str = "tocsin"
@@ -63,7 +73,12 @@ class Route(NamedTuple):
     missing: bool = False  # nobody owns it: the fallback got it
 
 
-def route(values: BookValues, about: About, subject: dict[str, str], dependency: str | None) -> Route:
+def route(
+    values: BookValues, about: About, subject: dict[str, str], dependency: str | None, detector: str = ""
+) -> Route:
+    named = values.detector_owners.get(detector)
+    if named:
+        return Route(owner_named(values, named), f"the policy owes what {detector} finds to {named}")
     operator = about.attribution.operator if about.attribution else None
     if operator and operator.team:
         for owner in values.owners:

@@ -35,7 +35,7 @@ class Tally(Struct, frozen=True, array_like=True):
 def opened(values: BookValues, sighted: Sighted, episode: int) -> Incident:
     """An incident that has not absorbed its finding yet."""
     finding = sighted.finding
-    to = route(values, finding.about, finding.subject, finding.dependency)
+    to = route(values, finding.about, finding.subject, finding.dependency, finding.detector)
     return Incident(
         id=f"{finding.fingerprint}#{episode}",
         fingerprint=finding.fingerprint,

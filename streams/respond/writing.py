@@ -131,7 +131,7 @@ def duplicate(values: BookValues, incident: Incident) -> TransitionDoc:
         ticket=f"{incident.id}:ticket:1",
         parent=parent,
         parent_ticket=f"{parent}:ticket:1",
-        lines=("The same agent or dependency had several troubles within minutes; the linked ticket stands for all.",),
+        lines=("Another incident explains this one or began with it; the linked ticket stands for both.",),
     )
 
 
@@ -219,7 +219,7 @@ def _count(incident: Incident) -> str:
 
 
 def _owner(values: BookValues, incident: Incident) -> str:
-    found = routing.route(values, incident.about, incident.subject, incident.dependency)
+    found = routing.route(values, incident.about, incident.subject, incident.dependency, incident.detector)
     reason = found.reason if found.owner.name == incident.owner else "routed there when it opened"
     return f"{incident.owner} ({reason})"
 

@@ -36,6 +36,8 @@ DECIDE = (
     "detect/session/*.py",
     "detect/scope/*.py",
     "respond/book.py",
+    "respond/deciding.py",
+    "respond/explaining.py",
     "respond/life.py",
     "respond/recurrence.py",
     "respond/sighting.py",

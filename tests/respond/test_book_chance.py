@@ -2,14 +2,21 @@
 
 import random
 
+import builders as b
 import pytest
 from stories.world import World
 
-from streams.respond.routing import BookValues, Owner, Storm
+from streams.respond.routing import BookValues, Inhibition, Owner, Storm
 
 TROUBLES = tuple("abcdefghijkl")
 OUTCOMES = ("fixed", "false_positive", "accepted_risk", "wont_fix", "external_cause", "duplicate", "unspecified")
-VALUES = BookValues(owners=(Owner(name="payments", agents=("x",)),), storm=Storm(per_minute_max=2))
+RULES = (
+    Inhibition(bigger=("tool.dependency",), smaller=("*",), equal=("dependency",)),
+    Inhibition(bigger=("tool.*",), smaller=("tool.*",), equal=("agent",)),
+)
+OWNERS = (Owner(name="payments", agents=("x",)),)
+VALUES = BookValues(owners=OWNERS, storm=Storm(per_minute_max=2), inhibitions=RULES)
+EVENTS = tuple(f"event-{number:016}" for number in range(12))
 
 
 def find(world, chance):
@@ -21,7 +28,15 @@ def find(world, chance):
         severity=chance.choice(("critical", "high", "medium", "low")),
         release=chance.choice("789"),
         dry_run=chance.random() < 0.05,
+        evidence=tuple(happened(world, chance) for _ in range(chance.choice((0, 0, 1, 3)))),
+        **chance.choice(({}, {}, {"detector": "tool.dependency", "fingerprint": "v1:tool.repeated_error:a"})),
     )
+
+
+def happened(world, chance):
+    """Any event may name any other one as its cause, even each other."""
+    cause = chance.choice((None, *EVENTS))
+    return b.excerpt(world.now - chance.choice((0, 5, 300)), id=chance.choice(EVENTS), cause=cause)
 
 
 def decide(world, chance):

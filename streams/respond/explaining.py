@@ -1,0 +1,225 @@
+"""Which incident explains which: the root its consequences, the bigger one the smaller, the oldest of many the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ..records import Excerpt, Incident, Why
+from .routing import Grouping, Inhibition, pages
+
+CAUSED = "event:"  # by what group keys begin
+COUNTED = ("agent:", "dependency:")
+TITLE_MAX = 150
+GLOBAL_ID_MIN = 16  # shorter ids are counters more often than not: they name an event of their own session only
+WELL = frozenset(("", "ok", "succeeded", "passed", "allowed", "pending", "running", "waiting", "idle"))
+
+
+class Member(Struct, frozen=True, array_like=True):
+    """An incident as a group knows it."""
+
+    first_seen: datetime
+    fingerprint: str
+    incident: str
+    pages: bool
+    told: bool = False  # this group let it pass
+    parent: str | None = None  # the incident that explains it
+    over: str = ""  # the incident whose outcome ended it: it still counts as a trouble of its time, speaks for nobody
+    elsewhere: bool = False  # merged by another group: by its dependency's, or by its agent's
+    title: str = ""
+    detector: str = ""
+    agent: str = ""  # empty: it is about something that agents share
+    began: datetime | None = None  # the first event of its evidence
+    last_seen: datetime | None = None
+    names: bool = False  # in the group of an event: names it as its cause, instead of having it as evidence
+    why: Why = "grouped"  # its parent
+
+    @property
+    def merged(self) -> bool:
+        """Its ticket is a duplicate by now. It may get another parent, but speaks for no group: no circles."""
+        return self.elsewhere or (self.told and self.parent is not None)
+
+    @property
+    def since(self) -> datetime:
+        return self.began or self.first_seen
+
+    @property
+    def until(self) -> datetime:
+        return self.last_seen or self.first_seen
+
+
+class Explained(NamedTuple):
+    """By which incident, and why."""
+
+    parent: str
+    why: Why
+
+
+class Explaining:
+    """A function of the members alone. Whatever explains comes earlier in one order of all incidents: no circles."""
+
+    def __init__(self, grouping: Grouping, inhibitions: tuple[Inhibition, ...]) -> None:
+        self.window = timedelta(seconds=grouping.window_s)
+        self.least = grouping.members_min
+        self.rules = inhibitions
+        self._ranks: dict[str, int] = {}
+
+    def keys(self, incident: Incident) -> tuple[str, ...]:
+        """The groups that weigh it."""
+        detector = incident.detector
+        rules = (rule for rule in self.rules if _matches(detector, (*rule.bigger, *rule.smaller)))
+        places = (("agent",), ("dependency",), *(_labels(rule) for rule in rules))
+        shared = (key for key in (_key(labels, incident) for labels in places) if key)
+        events = (_event(one) for one in incident.evidence if one.id and one.status not in WELL)
+        return tuple(dict.fromkeys((*shared, *events, *(_cause(one) for one in incident.evidence if one.cause))))
+
+    def member(self, key: str, incident: Incident, began: datetime | None) -> Member:
+        names = key.startswith(CAUSED) and not any(_event(one) == key for one in incident.evidence if one.id)
+        return Member(
+            incident.first_seen,
+            incident.fingerprint,
+            incident.id,
+            pages(incident),
+            told="ticket" in incident.told,
+            elsewhere=incident.stage == "merged",
+            title=incident.title[:TITLE_MAX],
+            detector=incident.detector,
+            agent=_agent(incident),
+            began=began,
+            last_seen=incident.last_seen,
+            names=names,
+        )
+
+    def bigger(self, detector: str) -> bool:
+        """Whether there is a rule by which its incidents explain others: for as long as they are seen."""
+        return self._rank(detector) < len(self.rules)
+
+    def parents(self, key: str, members: Iterable[Member]) -> dict[str, Explained]:
+        """Who is explained by whom. One that pages only by one that pages: a quiet ticket must not swallow a page."""
+        order = sorted(members, key=age)
+        if key.startswith(CAUSED):
+            return dict(self._caused(order))
+        found = dict(self._counted(key, order)) if key.startswith(COUNTED) else {}
+        return found | dict(self._inhibited(key, order))
+
+    def _caused(self, members: list[Member]) -> Iterator[tuple[str, Explained]]:
+        """What names an event as its cause is explained by what has that event as evidence."""
+        live = sorted((one for one in members if not one.over), key=self._order)
+        roots = [one for one in live if not one.names]
+        for one in live:
+            if one.names and (root := next((root for root in roots if self._before(root, one)), None)):
+                yield one.incident, Explained(root.incident, "explained")
+
+    def _inhibited(self, key: str, members: list[Member]) -> Iterator[tuple[str, Explained]]:
+        rules = self._rules(key)
+        live = sorted((one for one in members if not one.over), key=self._order)
+        sources = [one for one in live if any(_matches(one.detector, rule.bigger) for rule in rules)]
+        for one in live:
+            for source in sources:
+                if self._ruled(rules, source, one) and self._explains(source, one):
+                    yield one.incident, Explained(source.incident, "explained")
+                    break
+
+    def _explains(self, source: Member, one: Member) -> bool:
+        """While it goes on: what is still seen when the bigger one no longer is has another cause."""
+        meanwhile = source.since - self.window <= one.first_seen and one.until <= source.until + self.window
+        return meanwhile and self._before(source, one)
+
+    def _counted(self, key: str, members: list[Member]) -> Iterator[tuple[str, Explained]]:
+        """The biggest, then the oldest, speaks for those within the window after the first."""
+        rules = self._rules(key)
+        rest = members
+        while len(rest) >= self.least:
+            near = [one for one in rest if one.first_seen - rest[0].first_seen <= self.window]
+            if len(near) < self.least:
+                rest = rest[1:]
+                continue
+            rest = rest[len(near) :]
+            live = [one for one in near if not one.over]
+            speakers = sorted((one for one in live if not one.merged), key=self._order)
+            for one in live:
+                fitting = (each for each in speakers if not self._ruled(rules, each, one) and each.pages >= one.pages)
+                parent = next(fitting, one)
+                if self._before(parent, one):  # always an earlier one, whichever group is asked: no circles
+                    yield one.incident, Explained(parent.incident, "grouped")
+
+    def _ruled(self, rules: list[Inhibition], source: Member, one: Member) -> bool:
+        """An incident about one agent explains only that agent's."""
+        if source.agent not in ("", one.agent):
+            return False
+        return any(_matches(source.detector, rule.bigger) and _matches(one.detector, rule.smaller) for rule in rules)
+
+    def _before(self, one: Member, other: Member) -> bool:
+        return one.pages >= other.pages and self._order(one) < self._order(other)
+
+    def _order(self, member: Member) -> tuple[int, bool, datetime, str]:
+        """The biggest first; of equals what agents share; then what began first."""
+        return self._rank(member.detector), member.agent != "", member.since, member.fingerprint
+
+    def _rank(self, detector: str) -> int:
+        """Rules stand in order: what explains most comes first."""
+        if detector not in self._ranks:
+            places = (place for place, rule in enumerate(self.rules) if _matches(detector, rule.bigger))
+            self._ranks[detector] = next(places, len(self.rules))
+        return self._ranks[detector]
+
+    def _rules(self, key: str) -> list[Inhibition]:
+        """Those by which this group's members have enough in common."""
+        return [rule for rule in self.rules if key.startswith(_place(_labels(rule)))]
+
+
+def age(member: Member) -> tuple[datetime, str]:
+    return member.first_seen, member.fingerprint
+
+
+def _labels(rule: Inhibition) -> tuple[str, ...]:
+    return tuple(sorted(rule.equal))
+
+
+def _place(labels: tuple[str, ...]) -> str:
+    """By what the keys of groups begin that have these in common."""
+    return f"{labels[0]}:" if labels in (("agent",), ("dependency",)) else f"equal:{','.join(labels)}="
+
+
+def _key(labels: tuple[str, ...], incident: Incident) -> str | None:
+    """None where the incident does not have all that is asked for."""
+    values = [_label(name, incident) for name in labels]
+    return _place(labels) + "\x1f".join(values) if all(values) else None
+
+
+def _label(name: str, incident: Incident) -> str:
+    about = incident.about
+    found: Mapping[str, str | None] = {
+        "agent": _agent(incident),
+        "dependency": incident.dependency,
+        "environment": about.environment,
+        "release": about.release,
+        "owner": incident.owner,
+    }
+    return found.get(name) or incident.subject.get(name, "")
+
+
+def _agent(incident: Incident) -> str:
+    return incident.about.agent or incident.subject.get("agent", "")
+
+
+def _event(one: Excerpt) -> str:
+    return _named(one, one.id or "")
+
+
+def _cause(one: Excerpt) -> str:
+    return _named(one, one.cause or "")
+
+
+def _named(one: Excerpt, name: str) -> str:
+    whole = name if len(name) >= GLOBAL_ID_MIN else f"{one.session}\x1f{name}"
+    return CAUSED + blake2b(whole.encode(), digest_size=16).hexdigest()
+
+
+def _matches(detector: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(detector, pattern) for pattern in patterns)
