@@ -11,6 +11,7 @@ import builders as b
 from streams.detect.methods.sketch import index
 
 HOUR_S = 3600.0
+HALF_S = 450.0  # of a short history: what was well is not afterwards
 Parts = dict[str, Any]  # what builders.fact takes besides time, kind and about
 
 
@@ -108,7 +109,9 @@ def feedback(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 
 def case(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
-    name = f"{chance.choice('+--')}case-{chance.randrange(4)}"
+    number = chance.randrange(5)
+    sign = chance.choice("+--") if number else "+" if who["at"] < HALF_S else "-"
+    name = f"{sign}case-{number}"
     return {"subject": (agent, "tone", who["release"], "prod"), "sums": {name: 1}}
 
 
@@ -120,7 +123,7 @@ def permission(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 def number(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     value = 10**6 * (chance.randrange(90, 110) if chance.random() < 0.97 else 5000)
-    role, name = chance.choice(((agent, "queue"), (f"tocsin-{agent}", "lag")))
+    role, name = chance.choice(((agent, "queue"), (f"tocsin-{agent}", "lag_messages")))
     return {"subject": (role, "prod", name), "sums": {"n": 1, "micro": value * (1 if name == "queue" else 1000)}}
 
 

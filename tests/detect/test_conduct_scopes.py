@@ -77,10 +77,10 @@ def number(at_s: float, name: str, value: float, agent: str = "tocsin-intake") -
 
 
 def test_the_pipelines_own_numbers_are_held_against_limits() -> None:
-    (found,) = told(PipelineSelf(), [number(0, "lag", 2e6)])
-    assert (found.severity, found.subject) == ("high", {"agent": "tocsin-intake", "number": "lag"})
-    assert told(PipelineSelf(), [number(0, "lag", 20)]) == []
-    assert told(PipelineSelf(), [number(0, "lag", 2e6, agent="billing")]) == []
+    (found,) = told(PipelineSelf(), [number(0, "lag_messages", 2e6)])
+    assert (found.severity, found.subject) == ("high", {"agent": "tocsin-intake", "number": "lag_messages"})
+    assert told(PipelineSelf(), [number(0, "lag_messages", 20)]) == []
+    assert told(PipelineSelf(), [number(0, "lag_messages", 2e6, agent="billing")]) == []
 
 
 def test_more_than_one_dead_letter_in_a_hundred_events_is_trouble() -> None:

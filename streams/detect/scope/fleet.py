@@ -72,8 +72,9 @@ class FleetThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Present(Struct, frozen=True, array_like=True):
+    first_s: int
     last_s: int
-    share: float  # of the spans, averaged exponentially, when it was last heard
+    share: float = 1.0  # of the spans, averaged exponentially, when it was last heard
 
 
 class Fleet(Struct, frozen=True, array_like=True):
@@ -118,7 +119,12 @@ class FleetSilent(Bucketed[FleetThresholds, Fleet]):
         if len(agents) > AGENTS_MAX:
             kept = sorted(agents, key=lambda name: (agents[name].last_s, name))[-AGENTS_MAX:]
             agents = {name: agents[name] for name in sorted(kept)}
-        steady = {name: one for name, one in agents.items() if one.share >= limits.steady_min}
+        known_s = MEMORY * self.span_s(words)
+        steady = {
+            name: one
+            for name, one in agents.items()
+            if one.share >= limits.steady_min and one.last_s - one.first_s >= known_s
+        }
         now_s = bucket.at_s + self.span_s(words)
         silent = sorted(
             name for name, one in steady.items() if now_s - one.last_s - self.span_s(words) >= limits.silent_s
@@ -142,7 +148,7 @@ class FleetSilent(Bucketed[FleetThresholds, Fleet]):
 
 def _heard(known: Present | None, at_s: int, span_s: int) -> Present:
     if known is None:
-        return Present(at_s, 1 / MEMORY)
+        return Present(at_s, at_s)
     missed = max(0, (at_s - known.last_s) // span_s - 1)
     share = known.share * (1 - 1 / MEMORY) ** (missed + 1) + 1 / MEMORY
-    return Present(at_s, share)
+    return Present(known.first_s, at_s, share)

@@ -22,7 +22,8 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lag_max: Limit = 100_000  # messages that wait to be read
     clock_age_s_max: Limit = 300  # how far event time is behind the wall clock
     oldest_waiting_s_max: Limit = 300  # what people are owed, and have not got
-    refused_max: Limit = 0  # calls that Slack or Jira refused for good, in the window
+    progress_age_s_max: Limit = 120  # since a role last finished anything
+    refused_max: Limit = 0  # pages and tickets that Slack or Jira refused for good
     isolated_max: Limit = 0  # records that made a detector raise, in the window
 
 
@@ -30,17 +31,24 @@ class Numbers(Struct, frozen=True, array_like=True):
     window: Window = Window()
 
 
-PEAKS = {"lag": "lag_max", "clock_age_s": "clock_age_s_max", "oldest_waiting_s": "oldest_waiting_s_max"}
-SUMS = {"refused": "refused_max", "isolated": "isolated_max"}
+PEAKS = {
+    "lag_messages": "lag_max",
+    "clock_age_s": "clock_age_s_max",
+    "oldest_waiting_s": "oldest_waiting_s_max",
+    "progress_age_s": "progress_age_s_max",
+    "refused": "refused_max",
+}
+SUMS = {"isolated": "isolated_max"}
 SAYS = {
-    "lag": "messages wait to be read",
+    "lag_messages": "messages wait to be read",
     "clock_age_s": "event time is behind the clock, in seconds",
     "oldest_waiting_s": "somebody has waited for a page or ticket, in seconds",
-    "refused": "calls were refused for good",
+    "progress_age_s": "nothing has been finished for so long, in seconds",
+    "refused": "pages or tickets were refused for good",
     "isolated": "records made a detector raise",
     "dead_letters": "of the events became dead letters",
 }
-PAGING = ("lag", "oldest_waiting_s", "dead_letters")
+PAGING = ("lag_messages", "oldest_waiting_s", "progress_age_s", "dead_letters")
 
 
 class PipelineSelf(Bucketed[Thresholds, Numbers]):
