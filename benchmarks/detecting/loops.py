@@ -16,9 +16,21 @@ from streams.detect.session.sequences import Sequences
 from streams.detect.session.stale_loops import StaleLoops
 from streams.detect.session.tool_errors import RepeatedToolError
 from streams.importing.merge import read
-from streams.records import Agent, CheckpointRecorded, Ctx, Error, Status, Tool, ToolCalled, ToolCalledData
+from streams.records import (
+    Agent,
+    CheckpointRecorded,
+    Ctx,
+    Error,
+    SessionEnded,
+    SessionStatus,
+    Status,
+    Tool,
+    ToolCalled,
+    ToolCalledData,
+)
 
-DETECTORS = (RepeatedToolError, IdenticalCalls, StaleLoops, Sequences)
+LOOPS = (IdenticalCalls, StaleLoops, Sequences)
+DETECTORS = (RepeatedToolError, *LOOPS)
 PERIODS = range(1, 9)
 LOOP_CALLS = 40
 NOISE = 0.15
@@ -34,19 +46,36 @@ class Call(NamedTuple):
     error: str = ""
 
 
-def measure(progress: Callable[[str], None], folder: Path | None = None, seed: int = 1) -> dict[str, Any]:
-    """Found share and median calls after the loop's start, per loop and detector; and clean sessions flagged."""
-    sessions = _sessions(folder or given())
-    progress(f"loops: {len(sessions)} real sessions as they are")
-    flagged = {kind.name: sum(_flagged(kind, session) for session in sessions) for kind in DETECTORS}
+class Session(NamedTuple):
+    calls: list[Any]
+    succeeded: bool
+
+
+def measure(
+    progress: Callable[[str], None], folder: Path | None = None, seed: int = 1, most: int | None = None
+) -> dict[str, Any]:
+    """Found share and median calls after the loop's start, per loop and detector; and real sessions flagged.
+
+    `most`: loops are put behind that many of the sessions only.
+    """
+    real = sessions(folder or given())
+    progress(f"loops: {len(real)} real sessions as they are")
+    flags = {kind.name: [session.succeeded for session in real if flagged(kind, session.calls)] for kind in DETECTORS}
+    chosen = random.Random(seed).sample(real, min(most or len(real), len(real)))
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for name, loop in _loops().items():
         progress(f"loops: {name}")
         for disturbed in (False, True):
             chance = random.Random(f"{seed}{name}{disturbed}")
-            streams = [_stream(session, loop, chance, disturbed=disturbed) for session in sessions]
+            streams = [_stream(session.calls, loop, chance, disturbed=disturbed) for session in chosen]
             found[f"{name}, late" if disturbed else name] = {kind.name: _found(kind, streams) for kind in DETECTORS}
-    return {"sessions": len(sessions), "flagged": flagged, "found": found}
+    return {
+        "sessions": len(real),
+        "succeeded": sum(session.succeeded for session in real),
+        "flagged": {name: len(some) for name, some in flags.items()},
+        "flagged_succeeded": {name: sum(some) for name, some in flags.items()},
+        "found": found,
+    }
 
 
 def table(result: dict[str, Any]) -> str:
@@ -65,8 +94,13 @@ def table(result: dict[str, Any]) -> str:
             for name in names
         )
         lines.append(f"| {loop} | " + " | ".join(cells) + " |")
-    counts = (str(result["flagged"][name]) for name in names)
-    lines.append("| real sessions flagged as they are | " + " | ".join(counts) + " |")
+    rest = result["sessions"] - result["succeeded"]
+    well = [result["flagged_succeeded"][name] for name in names]
+    failed = [result["flagged"][name] - count for name, count in zip(names, well, strict=True)]
+    lines.append(
+        f"| flagged of {result['succeeded']} real sessions that succeeded | " + " | ".join(map(str, well)) + " |"
+    )
+    lines.append(f"| flagged of {rest} that failed | " + " | ".join(map(str, failed)) + " |")
     return "\n".join(lines)
 
 
@@ -76,13 +110,17 @@ def given() -> Path:
     return Path(os.environ.get("TOCSIN_TEST_DATA") or beside) / "data" / "tau2"
 
 
-def _sessions(folder: Path) -> list[list[Any]]:
+def sessions(folder: Path) -> list[Session]:
+    """Those that call tools, without their model calls."""
     events, _ = read(sorted(folder.glob("*.json.gz")))
-    found = defaultdict(list)
+    calls, succeeded = defaultdict(list), set()
     for event in events:
+        session = event.data.ctx.session_id
         if isinstance(event, ToolCalled | CheckpointRecorded):
-            found[event.data.ctx.session_id].append(event)
-    return list(found.values())
+            calls[session].append(event)
+        elif isinstance(event, SessionEnded) and event.data.status is SessionStatus.succeeded:
+            succeeded.add(session)
+    return [Session(some, session in succeeded) for session, some in calls.items()]
 
 
 # -- loops ------------------------------------------------------------------------------------------------------------
@@ -181,7 +219,7 @@ def _first(kind: type, events: Sequence[Any], put: set[int]) -> int | None:
     return None
 
 
-def _flagged(kind: type, session: Sequence[Any]) -> bool:
+def flagged(kind: type, session: Sequence[Any]) -> bool:
     decider, memory = kind(), None
     for event in session:
         if type(event) not in decider.reads:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 GIVEN_UP = "…"  # not `*`: a template that has given up its share of words gives up no more
 SHARE = 5  # one word in five may be given up
+ALIKE_MAX = 1024
 
 _PARTS = re.compile(r"[_\-.]")
 # Two messages that differ in one of these are two troubles: a name is none of them.
@@ -43,6 +45,12 @@ def template(one: str, other: str) -> str | None:
             return None
         words[at] = GIVEN_UP
     return " ".join(words)
+
+
+@lru_cache(maxsize=ALIKE_MAX)
+def alike(one: str, other: str) -> bool:
+    """Whether they are the same trouble."""
+    return template(one, other) is not None
 
 
 def merged(known: Iterable[str], skeleton: str) -> tuple[str, str | None]:

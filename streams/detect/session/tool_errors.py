@@ -14,12 +14,13 @@ from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
 from ..fingerprint import error_id, skeleton
 from ..fold import excerpt
-from ..likeness import template, templates
+from ..likeness import alike, templates
 
 EVIDENCE_MAX = 5
 KIND_CHARS_MAX = 128
 TOLD_MAX = 8
 TOOLS_MAX = 4096  # remembered marks
+COMMON_MAX = 64  # the errors of a window are mostly those of a call ago
 _MARK = 8  # bytes a call: seven of its tool's hash, and whether it failed
 _WORKED, _FAILED = b"\0", b"\1"
 _ERROR, _TIMEOUT = Status.error, Status.timeout  # a person's denial is neither
@@ -32,6 +33,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Failed(Struct, frozen=True, array_like=True):
+    tool: bytes  # the first seven bytes of its mark
     kind: str  # the error's class, or `timeout`
     words: str  # the skeleton of what it said
     evidence: Excerpt | None = None  # of the newest few
@@ -99,21 +101,20 @@ class RepeatedToolError(SessionDetector[Thresholds]):
             return Step(memory)
         return Step(Calls(last, failed, memory.told))
 
-    def _failed(self, memory: Calls, record: ToolCalled, mark: bytes, limits: Thresholds) -> Step[Calls]:
-        last = memory.last + mark + _FAILED
+    def _failed(self, memory: Calls, record: ToolCalled, tool: bytes, limits: Thresholds) -> Step[Calls]:
+        last = memory.last + tool + _FAILED
         beyond = max(0, len(last) - limits.calls * _MARK)
-        failed = _left((*memory.failed, _error(record)), last, beyond)
-        failed = _without_evidence(failed[:-EVIDENCE_MAX]) + failed[-EVIDENCE_MAX:]
+        failed = _left((*memory.failed, _error(record, tool)), last, beyond)
+        if len(failed) > EVIDENCE_MAX:
+            old = failed[-EVIDENCE_MAX - 1]  # those before it have lost theirs already
+            failed = (*failed[: -EVIDENCE_MAX - 1], Failed(old.tool, old.kind, old.words), *failed[-EVIDENCE_MAX:])
         last, told = last[beyond:], memory.told
-        trouble = _trouble(last, failed, mark, limits)
+        errors = tuple(one for one in failed if one.tool == tool)
+        trouble = _trouble(errors, told, last, limits) if len(errors) >= limits.errors_min else None
         if trouble is None:
             return Step(Calls(last, failed, told))
-        if trouble.words:
-            known = next((one for one in told if _same(one, mark, trouble)), None)
-            if known is None:
-                told = (*told, Told(mark, trouble.kind, trouble.words))[-TOLD_MAX:]
-            else:
-                trouble = trouble._replace(words=known.words)
+        if trouble.words and not any(one.tool == tool and (one.kind, one.words) == trouble[1:] for one in told):
+            told = (*told, Told(tool, trouble.kind, trouble.words))[-TOLD_MAX:]
         return Step(Calls(last, failed, told), (self._finding(record, trouble, len(last) // _MARK, limits),))
 
     def _finding(self, record: ToolCalled, trouble: Trouble, calls: int, limits: Thresholds) -> Finding:
@@ -147,52 +148,47 @@ def _left(failed: tuple[Failed, ...], last: bytes, beyond: int) -> tuple[Failed,
     return failed[gone:] if gone else failed
 
 
-def _without_evidence(failed: tuple[Failed, ...]) -> tuple[Failed, ...]:
-    return tuple(Failed(one.kind, one.words) if one.evidence else one for one in failed)
-
-
-def _error(record: ToolCalled) -> Failed:
+def _error(record: ToolCalled, tool: bytes) -> Failed:
     data = record.data
     status, error = data.status.value, data.error
     kind = (error.type if error and error.type else status)[:KIND_CHARS_MAX]
-    words = skeleton(error.template or "") if error else ""
-    evidence = excerpt(
-        record,
-        status=status,
-        tool=data.tool.name,
-        text=words or kind,
-        args_hash=data.args_hash,
-        result_hash=data.result_hash,
-    )
-    return Failed(kind, words or kind, evidence)
+    words = (skeleton(error.template) if error and error.template else "") or kind
+    known = {"args_hash": data.args_hash, "result_hash": data.result_hash}
+    return Failed(tool, kind, words, excerpt(record, status=status, tool=data.tool.name, text=words, **known))
 
 
-def _same(told: Told, mark: bytes, trouble: Trouble) -> bool:
-    known = told.tool == mark and told.kind == trouble.kind
-    return known and template(told.words, trouble.words) is not None
+def _trouble(errors: tuple[Failed, ...], told: tuple[Told, ...], last: bytes, limits: Thresholds) -> Trouble | None:
+    """About the tool of the newest call, which failed. Under the words that people know, if they know it."""
+    newest = errors[-1]
+    known = [one for one in told if one.tool == newest.tool]
+    for one in known:
+        if _is(one, newest) and sum(_is(one, error) for error in errors) >= limits.errors_min:
+            return Trouble(errors, one.kind, one.words)
+    named = _named(errors)
+    counts = Counter(named)
+    kind, words = named[-1]
+    if counts[kind, words] < limits.errors_min:
+        worked = sum(last[at : at + _MARK] == newest.tool + _WORKED for at in range(0, len(last), _MARK))
+        if len(errors) < limits.share_min * (worked + len(errors)):
+            return None
+        (kind, words), most = min(counts.items(), key=lambda item: (-item[1], item[0]))
+        if most < limits.errors_min:
+            return Trouble(errors)
+    words = next((one.words for one in known if one.kind == kind and alike(one.words, words)), words)
+    return Trouble(errors, kind, words)
+
+
+def _is(told: Told, error: Failed) -> bool:
+    return told.kind == error.kind and (told.words == error.words or alike(told.words, error.words))
 
 
 def _named(errors: tuple[Failed, ...]) -> list[tuple[str, str]]:
     """What each error is: its class, and what its words have in common with others of that class."""
-    common: dict[str, dict[str, str]] = {}
-    for kind in {error.kind for error in errors}:
-        common[kind] = templates(error.words for error in errors if error.kind == kind)
+    kinds = {error.kind for error in errors}
+    common = {kind: _common(tuple(sorted({one.words for one in errors if one.kind == kind}))) for kind in kinds}
     return [(error.kind, common[error.kind][error.words]) for error in errors]
 
 
-def _trouble(last: bytes, failed: tuple[Failed, ...], mark: bytes, limits: Thresholds) -> Trouble | None:
-    """About the tool of the newest call, which failed."""
-    tools = [last[at : at + _MARK] for at in range(0, len(last), _MARK)]
-    marks = [tool for tool in tools if tool[-1:] == _FAILED]
-    errors = tuple(error for tool, error in zip(marks, failed, strict=True) if tool[:-1] == mark)
-    if len(errors) < limits.errors_min:
-        return None
-    named = _named(errors)
-    counts, newest = Counter(named), named[-1]
-    if counts[newest] >= limits.errors_min:
-        return Trouble(errors, *newest)
-    calls = tools.count(mark + _WORKED) + tools.count(mark + _FAILED)
-    if len(errors) < limits.share_min * calls:
-        return None
-    (kind, words), most = min(counts.items(), key=lambda item: (-item[1], item[0]))
-    return Trouble(errors, kind, words) if most >= limits.errors_min else Trouble(errors)
+@lru_cache(maxsize=COMMON_MAX)
+def _common(words: tuple[str, ...]) -> dict[str, str]:
+    return templates(words)
