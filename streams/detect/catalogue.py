@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .agents import Given
+from .scope.cases import EvaluatorFlakes, EvaluatorRegressions
 from .scope.conflicts import EffectConflict
 from .scope.dependencies import DependencyErrors
 from .scope.evaluator_broken import EvaluatorBroken
@@ -97,6 +98,8 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     SessionFailures,
     EvaluatorDrift,
     EvaluatorBroken,
+    EvaluatorFlakes,
+    EvaluatorRegressions,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import builders as b
 from stories.telling import session, told, troubles
 
 from streams.records import SessionStatus
@@ -68,3 +69,21 @@ def test_scores_that_slide_without_anything_failing_are_a_ticket_the_next_hours(
     said = told(events)
     assert troubles(said) == {("eval.drift", "medium", "billing/helpfulness")}
     assert said.incident[0].first_seen.timestamp() - events[0].time.timestamp() < 34 * 3600
+
+
+def test_a_suite_with_a_flaky_case_and_one_that_stays_broken_is_two_tickets_and_no_page() -> None:
+    chance = random.Random(5)
+    events: list[Any] = []
+    for n in range(40):
+        who = {"session": f"suite/{n}", "agent": "billing", "release": "7"}
+        for number in range(40):
+            failed = (number == 3 and chance.random() < 0.4) or (number == 4 and n > 35)
+            events.append(b.eval_scored(600 * n, evaluator="suite", passed=not failed, case_id=f"case-{number}", **who))
+    said = told(events)
+    assert troubles(said) == {
+        ("eval.flake", "low", "billing/suite"),
+        ("eval.regression", "medium", "billing/suite"),
+    }
+    found = {one.detector: one.observed or "" for one in said.finding}
+    assert "case-3" in found["eval.flake"]
+    assert found["eval.regression"] == "case-4 (4 in a row)"
