@@ -1,6 +1,7 @@
 """CPU per event of intake against a bare aiokafka + msgspec loop over the same topic, in one run: prints the ratio.
 
     python benchmarks/intake.py [--events 200000] [--rounds 3]
+    python benchmarks/intake.py --prices    # what it costs to price a model call that names no cost, without Kafka
 
 Both read four partitions of ~450-byte events from the embedded Kafka, each in a process of its own with uvloop. The bare
 loop decodes and throws away. Intake decodes, checks times, looks for secrets, re-encodes, re-batches, writes the timeline
@@ -18,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import uvloop
@@ -28,9 +31,14 @@ from prometheus_client import CollectorRegistry
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from streams import policy, topics
+from streams.intake.batches import Batcher
+from streams.intake.cloudevents import Reader
 from streams.intake.examples import example
 from streams.intake.metrics import Metrics
+from streams.intake.redact import Redactor
 from streams.intake.worker import Intake
+from streams.pricebook import BEGINNING, Book, Model, Price
+from streams.prices import Prices
 from streams.records import AgentEvent
 from streams.sandbox.kafka import EmbeddedKafka
 from streams.settings import Settings
@@ -122,13 +130,48 @@ def main() -> None:
     parser.add_argument("--child", choices=("bare", "intake"))
     parser.add_argument("--kafka")
     parser.add_argument("--generation", type=int, default=0)
+    parser.add_argument("--prices", action="store_true")
     given = parser.parse_args()
-    if given.child == "bare":
+    if given.prices:
+        pricing(20_000, 21)
+    elif given.child == "bare":
         print(uvloop.run(bare(given.kafka, given.events)))
     elif given.child == "intake":
         print(uvloop.run(intake(given.kafka, given.events, given.generation)))
     else:
         compare(given.events, given.rounds)
+
+
+class Message(NamedTuple):
+    offset: int
+    value: bytes
+    key: bytes | None
+    timestamp: int
+
+
+def pricing(many: int, rounds: int) -> None:
+    """The hot loop with a price book less the same without one, per model call: named costs are left alone."""
+    book = Book({"gpt-5-mini": Model((Price(since=BEGINNING, input=Decimal("0.25"), output=Decimal(2)),))})
+    named = values(many)
+    kinds = {"with a cost of its own": named, "without a cost": [unpriced(value) for value in named]}
+    for what, sent in kinds.items():
+        messages = [Message(n, value, None, int(time.time() * 1000)) for n, value in enumerate(sent)]
+        took: dict[bool, list[float]] = {True: [], False: []}
+        for n in range(2 * rounds):
+            batcher = Batcher(Reader(), Redactor(), 4, Prices(book) if n % 2 else None)
+            begun = time.process_time()
+            for start in range(0, many, 2000):
+                batcher.take("agent.events/1/0", messages[start : start + 2000])
+                batcher.done()
+            took[bool(n % 2)].append(time.process_time() - begun)
+        more = (min(took[True]) - min(took[False])) / many * 1e6
+        print(f"a model call {what}: {more * len(MIX) / 4:.2f} µs more with a price book")
+
+
+def unpriced(value: bytes) -> bytes:
+    event = msgspec.json.decode(value)
+    event["data"].pop("cost", None)
+    return msgspec.json.encode(event)
 
 
 def compare(many: int, rounds: int) -> None:

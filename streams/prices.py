@@ -100,8 +100,12 @@ def _money(tokens: Tokens, tiers: tuple[_Rates, ...]) -> Money | None:
         if given > rates.above:
             break
     read, write, thought = tokens.cache_read or 0, tokens.cache_write or 0, tokens.reasoning or 0
-    total = max(given - read - write, 0) * rates.input + read * rates.cache_read + write * rates.cache_write
-    total += max(tokens.output - thought, 0) * rates.output + thought * rates.reasoning
+    total = read * rates.cache_read + write * rates.cache_write + thought * rates.reasoning
+    fresh, plain = given - read - write, tokens.output - thought
+    if fresh > 0:
+        total += fresh * rates.input
+    if plain > 0:
+        total += plain * rates.output
     if total > _SUM_MAX:
         return None
     return Money(Decimal(total).scaleb(-_SUM_PLACES).normalize(), "USD", "local")
