@@ -39,3 +39,8 @@ def slid(window: Window, bucket: Any, span_s: int, sums: Mapping[str, int] | Non
     if added or bucket.marks:
         kept = (*kept, (bucket.at_s, added, bucket.marks))[-SPANS_MAX:]
     return window if kept == window.parts else Window(kept)
+
+
+def aligned(span_s: int, bucket_s: int) -> int:
+    """The span in whole buckets of facts, one at least."""
+    return max(1, round(span_s / bucket_s)) * bucket_s
