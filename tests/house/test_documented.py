@@ -27,6 +27,25 @@ def test_every_detector_has_a_runbook_of_three_steps() -> None:
         assert len(detector.runbook.splitlines()) == 3
 
 
+def test_every_detector_says_how_much_it_needs_and_how_often_it_is_wrong() -> None:
+    for detector in DETECTORS:
+        assert detector.minimum, detector.name
+        assert detector.false_alarms, detector.name
+
+
+def test_every_detector_has_a_page_for_the_person_who_was_woken() -> None:
+    for detector in DETECTORS:
+        page = (ROOT / f"docs/runbooks/{detector.name}.md").read_text(encoding="utf-8")
+        assert page.startswith(f"# {detector.name}: ")
+        for part in ("What it means", "What to look at", "What usually fixes it", "Thresholds", "How it may be wrong"):
+            assert f"**{part}.**" in page, f"{detector.name}: {part}"
+
+
+def test_no_page_is_about_a_detector_that_is_gone() -> None:
+    pages = {path.stem for path in (ROOT / "docs/runbooks").glob("*.md")}
+    assert pages == {detector.name for detector in DETECTORS}
+
+
 def test_every_reason_for_a_dead_letter_is_documented() -> None:
     for reason in Reason:
         assert f"`{reason.value}`" in REFERENCE

@@ -38,6 +38,8 @@ class CriticalEvaluator(Detector[Thresholds]):
         "Stop the release if the failure is real; mark it a false positive if it is not."
     )
     limits = Thresholds
+    minimum = "one failure"
+    false_alarms = "rule: as often as the evaluator itself is wrong"
 
     def key(self, record: EvalScored) -> str | None:
         name = record.data.evaluator.name

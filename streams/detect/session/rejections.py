@@ -37,6 +37,8 @@ class IntakeRejections(SessionDetector[Thresholds]):
         "After the fix, `tocsin deadletters resend` brings the repaired events back."
     )
     limits = Thresholds
+    minimum = "one rejected event"
+    false_alarms = "rule: no statistics; every rejection is one"
     REASONS_MAX = 64
 
     def step(self, memory: Seen | None, record: IntakeRejected) -> Step[Seen]:
