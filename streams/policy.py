@@ -17,6 +17,7 @@ from .detect.agents import AgentRules, Given
 from .detect.catalogue import DETECTORS
 from .detect.detector import Chosen
 from .records import SEVERITIES, Severity
+from .respond.routing import Inhibition, matching_none
 
 Control = Literal["", "throttle", "pause"]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -96,6 +97,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     routing: Routing
     grouping: Grouping
     storm: Storm
+    inhibitions: tuple[Inhibition, ...]
     sources: tuple[Source, ...]
     agents: tuple[AgentRules, ...]
     gates: dict[str, Gate]
@@ -121,6 +123,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     routing: Routing = Routing()
     grouping: Grouping = Grouping()
     storm: Storm = Storm()
+    inhibitions: list[Inhibition] = []
     sources: list[Source] = []
     agents: list[AgentRules] = []
     gates: dict[str, Gate] = field(default_factory=lambda: {"promotion": Gate()})
@@ -213,6 +216,10 @@ def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _policy(merged: dict[str, Any]) -> Policy:
     file = msgspec.convert(merged, _File)
+    names = [detector.name for detector in DETECTORS]
+    wrong = [_unknown(f"inhibitions.{place}", glob, names) for place, glob in matching_none(file.inhibitions, names)]
+    if wrong:
+        raise PolicyError("\n".join(wrong))
     stanzas = {detector.name: _stanza(detector, file.detectors.get(detector.name, {})) for detector in DETECTORS}
     digest = hashlib.sha256(msgspec.json.encode(merged, order="deterministic")).hexdigest()
     return Policy(
@@ -222,6 +229,7 @@ def _policy(merged: dict[str, Any]) -> Policy:
         routing=file.routing,
         grouping=file.grouping,
         storm=file.storm,
+        inhibitions=tuple(file.inhibitions),
         sources=tuple(file.sources),
         agents=tuple(file.agents),
         gates=file.gates,

@@ -100,6 +100,7 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
     told: dict[str, int] = {}  # how many obligations of each kind people are owed for it so far
     policy: str = ""  # digest, of the last finding
     held_policy: str = ""  # digest of the policy that held it back, while something does
+    agents: tuple[str, ...] = ()  # whom it concerns, where it is about what they share: 20 of them
 
 
 class Due(Struct, frozen=True, tag="due", tag_field="record"):

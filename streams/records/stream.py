@@ -145,6 +145,7 @@ class Finding(Struct, frozen=True, tag="finding", tag_field="record", omit_defau
     id: str = ""
     policy: str = ""
     about: About = About()
+    agents: tuple[str, ...] = ()  # whom it concerns, where it is about what they share
 
 
 class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_defaults=True):

@@ -87,4 +87,6 @@ def values_of(policy: Policy, pages: str) -> BookValues:
     shipped = {detector.name: detector.runbook for detector in DETECTORS}
     runbooks = shipped | {name: stanza.runbook for name, stanza in policy.detectors.items() if stanza.runbook}
     values = msgspec.convert(policy, BookValues, from_attributes=True)
-    return msgspec.structs.replace(values, runbooks=runbooks, pages_url=pages, policy=policy.digest)
+    named = {name: stanza.owner for name, stanza in policy.detectors.items() if stanza.owner}
+    more = {"runbooks": runbooks, "detector_owners": named, "pages_url": pages, "policy": policy.digest}
+    return msgspec.structs.replace(values, **more)

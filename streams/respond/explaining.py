@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from hashlib import blake2b
+from itertools import product
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -33,7 +34,7 @@ class Member(Struct, frozen=True, array_like=True):
     elsewhere: bool = False  # merged by another group: by its dependency's, or by its agent's
     title: str = ""
     detector: str = ""
-    agent: str = ""  # empty: it is about something that agents share
+    agent: str = ""  # its subject's; empty: it is about something that agents share
     began: datetime | None = None  # the first event of its evidence
     last_seen: datetime | None = None
     names: bool = False  # in the group of an event: names it as its cause, instead of having it as evidence
@@ -73,8 +74,9 @@ class Explaining:
         """The groups that weigh it."""
         detector = incident.detector
         rules = (rule for rule in self.rules if _matches(detector, (*rule.bigger, *rule.smaller)))
-        places = (("agent",), ("dependency",), *(_labels(rule) for rule in rules))
-        shared = (key for key in (_key(labels, incident) for labels in places) if key)
+        own = () if incident.agents else (("agent",),)  # a shared trouble counts among no agent's own
+        places = (*own, ("dependency",), *(_labels(rule) for rule in rules))
+        shared = (key for labels in dict.fromkeys(places) for key in _keys(labels, incident))
         events = (_event(one) for one in incident.evidence if one.id and one.status not in WELL)
         return tuple(dict.fromkeys((*shared, *events, *(_cause(one) for one in incident.evidence if one.cause))))
 
@@ -89,7 +91,7 @@ class Explaining:
             elsewhere=incident.stage == "merged",
             title=incident.title[:TITLE_MAX],
             detector=incident.detector,
-            agent=_agent(incident),
+            agent=incident.subject.get("agent", ""),
             began=began,
             last_seen=incident.last_seen,
             names=names,
@@ -133,7 +135,7 @@ class Explaining:
     def _counted(self, key: str, members: list[Member]) -> Iterator[tuple[str, Explained]]:
         """The biggest, then the oldest, speaks for those within the window after the first."""
         rules = self._rules(key)
-        rest = members
+        rest = [one for one in members if one.agent or not key.startswith("agent:")]  # its own troubles count
         while len(rest) >= self.least:
             near = [one for one in rest if one.first_seen - rest[0].first_seen <= self.window]
             if len(near) < self.least:
@@ -186,26 +188,25 @@ def _place(labels: tuple[str, ...]) -> str:
     return f"{labels[0]}:" if labels in (("agent",), ("dependency",)) else f"equal:{','.join(labels)}="
 
 
-def _key(labels: tuple[str, ...], incident: Incident) -> str | None:
-    """None where the incident does not have all that is asked for."""
-    values = [_label(name, incident) for name in labels]
-    return _place(labels) + "\x1f".join(values) if all(values) else None
+def _keys(labels: tuple[str, ...], incident: Incident) -> Iterator[str]:
+    """None if it does not have all that is asked for, one for each agent that a shared trouble concerns."""
+    for values in product(*(_values(name, incident) for name in labels)):
+        yield _place(labels) + "\x1f".join(values)
 
 
-def _label(name: str, incident: Incident) -> str:
-    about = incident.about
+def _values(name: str, incident: Incident) -> tuple[str, ...]:
+    about, subject = incident.about, incident.subject
+    if name == "agent" and incident.agents and name not in subject:
+        return incident.agents
     found: Mapping[str, str | None] = {
-        "agent": _agent(incident),
+        "agent": about.agent,
         "dependency": incident.dependency,
         "environment": about.environment,
         "release": about.release,
         "owner": incident.owner,
     }
-    return found.get(name) or incident.subject.get(name, "")
-
-
-def _agent(incident: Incident) -> str:
-    return incident.about.agent or incident.subject.get("agent", "")
+    value = found.get(name) or subject.get(name, "")
+    return (value,) if value else ()
 
 
 def _event(one: Excerpt) -> str:

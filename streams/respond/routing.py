@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -44,12 +44,19 @@ class Storm(Struct, frozen=True, kw_only=True):
     per_minute_max: int = 30
 
 
-class Inhibition(Struct, frozen=True, kw_only=True):
+class Inhibition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An incident of a `bigger` detector explains those of `smaller` ones that have all of `equal` in common with it."""
 
-    bigger: tuple[str, ...]
+    bigger: tuple[str, ...]  # globs of detectors
     smaller: tuple[str, ...]
-    equal: tuple[str, ...] = ()
+    equal: tuple[str, ...] = ()  # agent, dependency, environment, release, owner, or a word of the subject
+
+
+def matching_none(inhibitions: Iterable[Inhibition], detectors: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Globs that name no detector, each with the place of its rule."""
+    for place, rule in enumerate(inhibitions):
+        globs = (glob for glob in (*rule.bigger, *rule.smaller) if not any(fnmatchcase(one, glob) for one in detectors))
+        yield from ((place, glob) for glob in globs)
 
 
 class BookValues(Struct, frozen=True, kw_only=True):

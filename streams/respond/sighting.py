@@ -15,6 +15,7 @@ from .routing import BookValues, route
 SHELVES_MAX = 100
 SESSIONS_MAX = 20
 RELEASES_MAX = 64
+AGENTS_MAX = 20
 EVIDENCE_MAX = 10
 REGRESSED = "Regressed: "
 
@@ -81,6 +82,7 @@ def absorb(incident: Incident, tally: Tally, finding: Finding) -> tuple[Incident
         releases=tuple(name for _, name in tally.releases),
         evidence=_evidence(incident.evidence, finding.evidence),
         dependency=incident.dependency or finding.dependency,
+        agents=tuple(sorted({*incident.agents, *finding.agents})[:AGENTS_MAX]),
     )
     return counted, tally
 

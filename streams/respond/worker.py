@@ -40,6 +40,7 @@ class WiredBook:
         values = msgspec.structs.replace(
             believed,
             runbooks=shipped | runbooks,
+            detector_owners={name: stanza.owner for name, stanza in policy.detectors.items() if stanza.owner},
             pages_url=settings.pages,
             deployment=settings.deployment,
             policy=policy.digest,

@@ -6,9 +6,13 @@ import builders as b
 import pytest
 from stories.world import World
 
+from streams import policy
+from streams.replaying.book import values_of
 from streams.respond import book
 from streams.respond.group import Members
 from streams.respond.routing import BookValues, Inhibition, Owner, Storm
+from streams.respond.worker import WiredBook
+from streams.settings import Settings
 
 RULES = (Inhibition(bigger=("tool.dependency",), smaller=("tool.*", "session.*"), equal=("dependency",)),)
 NOBODY_TOLD = BookValues(inhibitions=RULES, storm=Storm(per_minute_max=0))
@@ -141,3 +145,20 @@ def test_what_a_detector_with_an_owner_finds_is_owed_to_that_owner_whoever_owns_
         assert ("Owner", f"{owner} ({reason})") in world.page("x").lines
     where = world.obligations[f"{world.id('x')}:page:1"].destination
     assert where == {"security": "slack:CSEC", "platform": "slack:C0TOCSIN", "payments": "slack:CPAY"}[owner]
+
+
+def test_inhibition_and_owners_of_detectors_come_from_the_policy_alike_live_and_in_a_replay():
+    text = '[detectors."guardrail.triggered"]\nowner = "security"\n'
+    believed = policy.parse(text, "policy.toml")
+    live = WiredBook(Settings(web_url="https://tocsin.example"), believed).deciders[0].values
+    replayed = values_of(believed, live.pages_url)
+    assert live.detector_owners == replayed.detector_owners
+    assert live.detector_owners["guardrail.triggered"] == "security"
+    assert live.inhibitions == replayed.inhibitions == believed.inhibitions != ()
+
+
+def test_a_rule_of_inhibition_that_names_no_detector_is_an_error_with_a_suggestion():
+    text = '[[inhibitions]]\nbigger = ["tool.dependancy"]\nsmaller = ["tool.*"]\n'
+    with pytest.raises(policy.PolicyError, match=r"inhibitions.0: unknown `tool.dependancy`; did you mean `tool.dep"):
+        policy.parse(text, "policy.toml")
+    assert policy.parse("inhibitions = []", "policy.toml").inhibitions == ()

@@ -7,8 +7,10 @@ from stories.world import World, commented, edited, merged, page, ticket
 from streams.respond.routing import BookValues, Inhibition
 
 CRM = "mcp:crm"
+SHARED = ("provider.incident", "tool.dependency")
 RULES = (
-    Inhibition(bigger=("provider.incident", "tool.dependency"), smaller=("tool.*", "session.*"), equal=("dependency",)),
+    Inhibition(bigger=SHARED, smaller=("session.*", "eval.failure_rate"), equal=("agent",)),
+    Inhibition(bigger=SHARED, smaller=("tool.*", "session.*"), equal=("dependency",)),
     Inhibition(bigger=("eval.broken",), smaller=("eval.*",), equal=("evaluator",)),
     Inhibition(bigger=("fleet.heartbeat",), smaller=("telemetry.gap",), equal=("environment",)),
 )
@@ -175,6 +177,23 @@ def test_the_incident_of_a_dependency_explains_those_of_its_agents(world):
     fails(world.at(40), "search", dependency="mcp:search")
     world.told(page("crm"), ticket("crm"), page("search"), ticket("search")).told_nothing_else()
     assert world.held("billing") == (f"explained:{world.id('crm')}",)
+
+
+def test_the_incident_of_a_dependency_explains_what_fails_at_the_agents_it_names(world):
+    crm_fails(world, agents=("billing", "sales"))
+    for agent in ("billing", "search"):
+        fails(world.at(30), f"f-{agent}", agent=agent, detector="session.failure_rate", fingerprint=fp(f"f-{agent}"))
+    fails(world.at(40), "cost", agent="billing", detector="cost.session", fingerprint=fp("cost"))
+    world.told(*(what(one) for one in ("crm", "f-search", "cost") for what in (page, ticket))).told_nothing_else()
+    assert world.held("f-billing") == (f"explained:{world.id('crm')}",)
+
+
+def test_an_agent_that_a_dependency_reaches_later_is_explained_from_then_on(world):
+    crm_fails(world, agents=("sales",))
+    fails(world.at(30), "f", agent="billing", detector="session.failure_rate", fingerprint=fp("f"))
+    crm_fails(world.at(300), agents=("billing",)).told(page("crm"), ticket("crm"), page("f"), ticket("f"))
+    world.told(merged("f", "crm"), edited("f", "merged")).told_nothing_else()
+    assert world.incident("crm").agents == ("billing", "sales")
 
 
 def test_a_session_that_was_told_first_becomes_a_duplicate_of_its_dependency(world):

@@ -12,6 +12,7 @@ from ..methods.surprise import surprise
 from .bucketed import Bucket, Bucketed, Words
 
 ERRORS_MAX = 64  # different ones of one dependency; the longest silent is forgotten
+AGENTS_MAX = 20
 WHO_MAX = 200  # agents and sessions of one part of the window
 PARTS_MAX = 500
 DAY_S = 86_400
@@ -119,6 +120,7 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
             expected=f"about {usual:.1f}",
             evidence=bucket.samples,
             dependency=dependency,
+            agents=tuple(agents[:AGENTS_MAX]),
         )
 
 

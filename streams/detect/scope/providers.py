@@ -12,6 +12,7 @@ from ..methods.surprise import surprise
 from .bucketed import Bucket, Bucketed, Words
 from .window import Window, slid
 
+AGENTS_MAX = 20
 NAMED_MAX = 5
 DAY_S = 86_400
 FIRST_CALLS = 100  # an error rate is not known better than from so many
@@ -105,4 +106,5 @@ class ProviderIncident(Bucketed[Thresholds, Calls]):
             expected=f"about {state.usual:.1%}",
             evidence=bucket.samples,
             dependency=provider,
+            agents=tuple(agents[:AGENTS_MAX]),
         )
