@@ -13,7 +13,9 @@ from .scope.evaluator_broken import EvaluatorBroken
 from .scope.evaluator_drift import EvaluatorDrift
 from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
+from .scope.feedback import NegativeFeedback
 from .scope.fleet import CrashLoop, FleetSilent
+from .scope.objectives import ObjectiveBurn
 from .scope.permissions import DeniedSpike
 from .scope.pipeline import PipelineSelf
 from .scope.providers import ProviderIncident
@@ -100,6 +102,8 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     EvaluatorBroken,
     EvaluatorFlakes,
     EvaluatorRegressions,
+    NegativeFeedback,
+    ObjectiveBurn,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (

@@ -18,7 +18,7 @@ from streams import policy
 from streams.detect.catalogue import DETECTORS, scope_deciders, session_detectors
 
 FILE = Path(__file__).resolve().parents[2] / "streams/detect/sizes.toml"
-POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n'
+POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n[[agents]]\nmatch = ["*"]\nobjective = 0.99\n'
 TYPICAL = 200
 WEEK, FAR_S = 500, 1200.0
 TOLERANCE = 0.25
@@ -31,9 +31,10 @@ HEAD = f"""\
 
 
 def sizes() -> dict[str, dict[str, int]]:
-    stanzas = policy.parse(POLICY, "policy.toml").detectors
+    rules = policy.parse(POLICY, "policy.toml")
+    given = (rules.detectors, rules.given)
     names = {one.name for one in DETECTORS}
-    deciders = [one for one in (*session_detectors(stanzas), *scope_deciders(stanzas)) if one.name in names]
+    deciders = [one for one in (*session_detectors(*given), *scope_deciders(*given)) if one.name in names]
     return {one.name: _size(one) for one in sorted(deciders, key=lambda one: one.name)}
 
 

@@ -20,13 +20,17 @@ POLICY = """
 critical = ["safety"]
 [detectors."effect.no_checkpoint"]
 within_s = 5.0
+[[agents]]
+match = ["*"]
+objective = 0.99
 """
 VALUES = BookValues(owners=tuple(Owner(name=name) for name in ("s1", "mine", "yours")))
 
 
 def registry() -> list[Any]:
-    stanzas = policy.parse(POLICY, "policy.toml").detectors
-    found = (*session_detectors(stanzas), *session_deciders(stanzas), *scope_deciders(stanzas), *book.deciders(VALUES))
+    rules = policy.parse(POLICY, "policy.toml")
+    given = (rules.detectors, rules.given)
+    found = (*session_detectors(*given), *session_deciders(*given), *scope_deciders(*given), *book.deciders(VALUES))
     return list({type(one): one for one in found}.values())  # those that share a memory are also tested alone
 
 

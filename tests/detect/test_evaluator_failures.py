@@ -163,6 +163,12 @@ def test_broken_and_unscored_ones_do_not_count_as_passed() -> None:
     assert bench.memories == {}
 
 
+def test_what_people_say_is_judged_as_feedback() -> None:
+    bench = Bench()
+    bench.fact(0, "evaluation", ("billing", "thumbs", "7", "prod"), {"failed": 50, "human": 50})
+    assert bench.memories == {}
+
+
 def test_an_evaluator_may_have_a_baseline_of_its_own() -> None:
     known, unknown = Bench(Thresholds(baselines={"tone": 0.6})), Bench()
     for bench in (known, unknown):

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import builders as b
+from msgspec.structs import replace
 from stories.telling import session, told, troubles
 
 from streams.records import SessionStatus
@@ -87,3 +88,30 @@ def test_a_suite_with_a_flaky_case_and_one_that_stays_broken_is_two_tickets_and_
     found = {one.detector: one.observed or "" for one in said.finding}
     assert "case-3" in found["eval.flake"]
     assert found["eval.regression"] == "case-4 (4 in a row)"
+
+
+def test_people_who_complain_more_than_they_did_are_one_ticket() -> None:
+    chance, thumbs = random.Random(6), b.r.Evaluator("thumbs", kind="HUMAN")
+    events: list[Any] = []
+    for n in range(12 * 24):
+        bad = chance.random() < (0.1 if n < 10 * 24 else 0.6)
+        who = {"session": f"billing/s{n}", "agent": "billing", "release": "7"}
+        events += session(3600 * n, f"s{n}")
+        events.append(_said(3600 * n + 10, thumbs, passed=not bad, **who))
+    assert troubles(told(events)) == {("feedback.negative", "medium", "billing")}
+
+
+def _said(at: float, evaluator: Any, **given: Any) -> Any:
+    made = b.eval_scored(at, **given)
+    made.data = replace(made.data, evaluator=evaluator)
+    return made
+
+
+def test_an_agent_that_always_fails_a_little_too_often_burns_its_objective() -> None:
+    chance = random.Random(7)
+    events: list[Any] = []
+    for n in range(400):
+        events += session(60 * n, f"s{n}", status=FAILED if chance.random() < 0.05 else GOOD)
+        events += session(60 * n, f"t{n}", agent="search", status=FAILED if chance.random() < 0.05 else GOOD)
+    rules = '[[agents]]\nmatch = ["billing"]\nobjective = 0.995\n'
+    assert troubles(told(events, rules)) == {("slo.burn", "high", "billing")}

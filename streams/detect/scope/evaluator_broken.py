@@ -11,7 +11,7 @@ from ...records import About, Excerpt, Fact, Finding, Severity
 from ..facts import environment_of, latest
 from .bucketed import Bucket, Bucketed, Words
 from .coverage import BY, DAY_S, ENDED, HOUR_S, Coverage, Limits, counted, missing
-from .window import Window, slid
+from .window import Window, aligned, slid
 
 MINUTE_S = 60
 NAMED = 5  # agents in a sentence
@@ -63,8 +63,7 @@ class EvaluatorBroken(Bucketed[Thresholds, Broken]):
         return ("agent", fact.subject[0], environment_of(fact))
 
     def span_s(self, words: Words) -> int:
-        wanted, each = (HOUR_S if words[0] == "agent" else MINUTE_S), self.given.bucket_s
-        return max(1, wanted // each) * each
+        return aligned(HOUR_S if words[0] == "agent" else MINUTE_S, self.given.bucket_s)
 
     def taken(self, fact: Fact) -> Mapping[str, int]:
         if fact.kind == "evaluation":

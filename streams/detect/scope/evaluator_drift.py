@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from ...records import Fact, Finding, Severity
 from ..facts import SUM_MAX
 from .bucketed import Bucket, Bucketed, Words
+from .window import aligned
 
 HOUR_S = 3600
 MICRO, NANO = 10**6, 10**9
@@ -78,7 +79,7 @@ class EvaluatorDrift(Bucketed[Thresholds, Drift]):
         return ("evaluation", agent, evaluator, environment) if "square" in fact.sums else None
 
     def span_s(self, words: Words) -> int:
-        return max(1, HOUR_S // self.given.bucket_s) * self.given.bucket_s
+        return aligned(HOUR_S, self.given.bucket_s)
 
     def taken(self, fact: Fact) -> Mapping[str, int]:
         wanted = ("scored", "score", "square", "lower", "failed")

@@ -52,7 +52,7 @@ class EvaluatorFailures(Bucketed[Thresholds, Evaluated]):
 
     def words(self, fact: Fact) -> Words | None:
         agent, evaluator, _, environment = fact.subject
-        counted = "passed" in fact.sums or "failed" in fact.sums
+        counted = ("passed" in fact.sums or "failed" in fact.sums) and "human" not in fact.sums  # feedback.negative's
         return ("evaluation", agent, evaluator, environment) if counted else None
 
     def taken(self, fact: Fact) -> Mapping[str, int]:

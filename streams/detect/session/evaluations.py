@@ -89,6 +89,9 @@ class EvaluationFacts:
         address, sums = (ctx.agent.id, data.evaluator.name, ctx.agent.version, ctx.env), {what: 1}
         if data.status == Status.ok and data.score is not None:
             sums |= _scored(data.score, data.direction)
+        human = data.evaluator.kind == "HUMAN"
+        if human:
+            sums["human"] = 1
         said = [Fact("evaluation", address, bucket, sums, samples=samples)]
         broken = what == "broken"
         marks = (ctx.agent.id,) if broken else ()
@@ -100,7 +103,7 @@ class EvaluationFacts:
             said.append(
                 Fact("case", address, bucket, {f"{'+' if data.passed else '-'}{data.case_id}": 1}, samples=samples)
             )
-        if data.evaluator.kind == "HUMAN" and data.passed is not None:
+        if human and data.passed is not None:
             who = (ctx.agent.id, ctx.agent.version, ctx.env)
             said.append(Fact("feedback", who, bucket, {"positive" if data.passed else "negative": 1}, samples=samples))
         return Step(memory, tuple(said))
