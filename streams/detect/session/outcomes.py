@@ -19,6 +19,7 @@ from .waiting import Held, held, releases
 FAILING = (Status.error, Status.timeout)
 OK = Status.ok
 LABEL_MAX = 200
+KEPT = 4
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,8 +34,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Outcome(Struct, frozen=True, array_like=True):
-    last: datetime | None = None  # when the agent's last tool call was
-    failed: Excerpt | None = None  # that call, when it failed
+    calls: tuple[tuple[datetime, Excerpt | None], ...] = ()  # the agent's last tool calls in order; shown if it failed
     judged: Excerpt | None = None  # the first evaluation that says the session failed
     ended: Held | None = None  # the last end of all: its status, and whether it was verified
     due_s: float = 0.0  # when to judge, 0: not now
@@ -88,7 +88,7 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
         if before is not None and (before.at, before.position) <= (shown.at, shown.position):
             return known
         due_s = known.due_s or (record.time.timestamp() if known.ended else 0.0)  # the end may have been judged
-        return Outcome(known.last, known.failed, shown, known.ended, due_s, known.told)
+        return Outcome(known.calls, shown, known.ended, due_s, known.told)
 
     def _judge(self, memory: Outcome | None, at_s: float) -> Step[Outcome]:
         if memory is None or memory.due_s == 0.0 or memory.due_s > at_s:
@@ -98,13 +98,13 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
         if end is not None and end.words[0] == SessionStatus.succeeded:
             found = tuple(one for one in self._contradictions(memory, end) if one[0] not in memory.told)
         told = (*memory.told, *(what for what, _ in found))
-        after = Outcome(memory.last, memory.failed, memory.judged, end, 0.0, told)
+        after = Outcome(memory.calls, memory.judged, end, 0.0, told)
         return Step(after, tuple(finding for _, finding in found))
 
     def _contradictions(self, memory: Outcome, end: Held) -> Iterator[tuple[str, Finding]]:
         if end.words[1] == "False":
             yield "verified", self._finding(end, {"check": "verified"}, "the session's own verification failed", None)
-        failed, judged = memory.failed, memory.judged
+        failed, judged = _last(memory.calls, end), memory.judged
         if judged is not None:
             name = judged.tool or ""
             yield "judged", self._finding(end, {"evaluator": name}, f"evaluator {name} says that it failed", judged)
@@ -126,18 +126,30 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
 
 
 def _called(known: Outcome, record: ToolCalled) -> Outcome:
-    """The last by event time; of two at the same time the one that went well."""
-    data, at, last = record.data, record.time, known.last
-    if data.by != "agent" or (last is not None and at < last):
+    """A few calls are kept: an end may arrive after what a resumed session did next."""
+    data, calls, shown = record.data, known.calls, None
+    if data.by != "agent":
         return known
-    if data.status not in FAILING:
-        if at == last and known.failed is None:
-            return known
-        return Outcome(at, None, known.judged, known.ended, known.due_s, known.told)
-    if at == last:
-        return known
-    shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=data.error and data.error.type)
-    return Outcome(at, shown, known.judged, known.ended, known.due_s, known.told)
+    if data.status in FAILING:
+        shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=data.error and data.error.type)
+    call = (record.time, shown)
+    if not calls or call[0] > calls[-1][0]:
+        calls = (*calls[1 - KEPT :], call)
+    else:
+        calls = tuple(sorted((*calls, call), key=_in_time))[-KEPT:]
+    return Outcome(calls, known.judged, known.ended, known.due_s, known.told)
+
+
+def _in_time(call: tuple[datetime, Excerpt | None]) -> tuple[datetime, bool, str]:
+    """Of two at the same time the one that went well comes last."""
+    at, shown = call
+    return at, shown is None, shown.position if shown else ""
+
+
+def _last(calls: tuple[tuple[datetime, Excerpt | None], ...], end: Held) -> Excerpt | None:
+    """The last call before the end, when it failed."""
+    before = [shown for at, shown in calls if at.timestamp() <= end.due_s]
+    return before[-1] if before else None
 
 
 def _ended(known: Outcome, record: SessionEnded) -> Outcome:
@@ -146,7 +158,7 @@ def _ended(known: Outcome, record: SessionEnded) -> Outcome:
     before = known.ended
     if before is not None and (before.due_s, before.evidence.position) >= (end.due_s, end.evidence.position):
         return known
-    return Outcome(known.last, known.failed, known.judged, end, end.due_s)
+    return Outcome(known.calls, known.judged, end, end.due_s)
 
 
 def _wake(known: Outcome) -> datetime | None:
