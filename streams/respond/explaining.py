@@ -39,6 +39,7 @@ class Member(Struct, frozen=True, array_like=True):
     last_seen: datetime | None = None
     names: bool = False  # in the group of an event: names it as its cause, instead of having it as evidence
     why: Why = "grouped"  # its parent
+    quiet: int = 0  # 0: it pages, 1: a ticket, 2: one of low severity
 
     @property
     def merged(self) -> bool:
@@ -95,6 +96,7 @@ class Explaining:
             began=began,
             last_seen=incident.last_seen,
             names=names,
+            quiet=0 if pages(incident) else 1 if incident.severity == "medium" else 2,
         )
 
     def bigger(self, detector: str) -> bool:
@@ -102,7 +104,7 @@ class Explaining:
         return self._rank(detector) < len(self.rules)
 
     def parents(self, key: str, members: Iterable[Member]) -> dict[str, Explained]:
-        """Who is explained by whom. One that pages only by one that pages: a quiet ticket must not swallow a page."""
+        """Who is explained by whom. Never by a quieter one: a ticket must not swallow a page."""
         order = sorted(members, key=age)
         if key.startswith(CAUSED):
             return dict(self._caused(order))
@@ -145,7 +147,7 @@ class Explaining:
             live = [one for one in near if not one.over]
             speakers = sorted((one for one in live if not one.merged), key=self._order)
             for one in live:
-                fitting = (each for each in speakers if not self._ruled(rules, each, one) and each.pages >= one.pages)
+                fitting = (each for each in speakers if not self._ruled(rules, each, one) and each.quiet <= one.quiet)
                 parent = next(fitting, one)
                 if self._before(parent, one):  # always an earlier one, whichever group is asked: no circles
                     yield one.incident, Explained(parent.incident, "grouped")
@@ -157,7 +159,7 @@ class Explaining:
         return any(_matches(source.detector, rule.bigger) and _matches(one.detector, rule.smaller) for rule in rules)
 
     def _before(self, one: Member, other: Member) -> bool:
-        return one.pages >= other.pages and self._order(one) < self._order(other)
+        return one.quiet <= other.quiet and self._order(one) < self._order(other)
 
     def _order(self, member: Member) -> tuple[int, bool, datetime, str]:
         """The biggest first; of equals what agents share; then what began first."""

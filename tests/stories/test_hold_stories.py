@@ -42,6 +42,13 @@ def test_a_quiet_ticket_swallows_no_page(world):
     assert world.held("e") == (f"grouped:{world.id('d')}",)
 
 
+def test_a_formality_swallows_no_trouble(world):
+    world.finds("owner", severity="low").at(5).finds("loop", severity="medium").at(6).finds("drift", severity="medium")
+    world.finds("unused", severity="low").told(ticket("owner"), ticket("loop"), ticket("drift"))
+    world.told(merged("drift", "loop")).told_nothing_else()
+    assert world.held("unused") == (f"grouped:{world.id('owner')}",)
+
+
 def test_what_a_person_decides_on_the_parent_holds_for_the_group(world):
     world.finds("a", "b", "c").at(60).decides("a", "fixed")
     assert {one.outcome for one in world.incidents.values()} == {"fixed"}
