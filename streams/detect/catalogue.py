@@ -16,6 +16,7 @@ from .scope.exposure import ExposureMinutes
 from .scope.feedback import NegativeFeedback
 from .scope.fleet import CrashLoop, FleetSilent
 from .scope.objectives import ObjectiveBurn
+from .scope.owners import OwnerMissing
 from .scope.permissions import DeniedSpike
 from .scope.pipeline import PipelineSelf
 from .scope.providers import ProviderIncident
@@ -39,7 +40,7 @@ from .session.identical_calls import IdenticalCalls
 from .session.liveness import LivenessOnly
 from .session.outcomes import OutcomeContradiction
 from .session.overrun import SessionOverrun
-from .session.owners import OwnerMissing
+from .session.owners import OwnerFacts
 from .session.rejections import IntakeRejections
 from .session.repeats import LoopDetector, Loops
 from .session.reports import NumberFacts, PermissionFacts
@@ -81,7 +82,6 @@ SESSION_DETECTORS: tuple[Any, ...] = (
     DecisionMismatch,
     OutcomeContradiction,
     SilentFailure,
-    OwnerMissing,
     CriticalEvaluator,
     IntakeRejections,
 )
@@ -104,6 +104,7 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     EvaluatorRegressions,
     NegativeFeedback,
     ObjectiveBurn,
+    OwnerMissing,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (
@@ -114,6 +115,7 @@ FACTS: tuple[Any, ...] = (
     ModelFacts,
     PermissionFacts,
     NumberFacts,
+    OwnerFacts,
 )
 NOTHING_GIVEN = Given()
 

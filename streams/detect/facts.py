@@ -20,6 +20,7 @@
 | case | agent, evaluator, release, environment | `+case`, `-case` | | session/evaluations.py |
 | permission | agent, environment, action | allowed, denied, … | session (of denied) | session/reports.py |
 | number | agent, environment, name | n, micro | | session/reports.py |
+| owner | agent, environment | sessions (whose attribution names no team) | | session/owners.py |
 | exposure | agent, release, environment | sessions | failures | session/exposure.py |
 
 A name ending in `#` is a family: `ms#12` counts values whose logarithmic index (methods/sketch.py) is 12; `size#3`
@@ -120,6 +121,7 @@ _ENVIRONMENT = {
     "crash": 1,
     "late": 1,
     "permission": 1,
+    "owner": 1,
     "number": 1,
     "evaluation": 3,
     "case": 3,

@@ -121,6 +121,10 @@ def permission(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     return {"subject": (agent, "prod", action), "sums": {"denied" if denied else "allowed": 1}, "marks": marks}
 
 
+def owner(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    return {"subject": (agent, "prod"), "sums": {"sessions": 1}, "samples": (b.excerpt(0),)}
+
+
 def number(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     value = 10**6 * (chance.randrange(90, 110) if chance.random() < 0.97 else 5000)
     role, name = chance.choice(((agent, "queue"), (f"tocsin-{agent}", "lag_messages")))
@@ -149,12 +153,14 @@ KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
         case,
         permission,
         number,
+        owner,
     )
 }
 USUAL_S = 3.0
 PACE: dict[str, float] = {  # by detector: seconds between records, for those that look at hours
     "eval.drift": 600.0,
     "fleet.heartbeat": 300.0,
+    "telemetry.gap": 900.0,
 }
 WIDE = ("provider", "tool_error", "alive", "write", "evaluator")  # about no agent
 

@@ -18,6 +18,8 @@ BYTES_MAX = 2_000_000
 POLICY = """
 [detectors."eval.critical"]
 critical = ["safety"]
+[detectors."telemetry.gap"]
+usual_min = 1
 [detectors."effect.no_checkpoint"]
 within_s = 5.0
 [[agents]]

@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import builders as b
-from detect.listening import below, heard
+from contract.running import run
+from detect.listening import below
 
 from streams import policy
 from streams import records as r
 from streams.detect.agents import Given
-from streams.detect.session.owners import OwnerMissing, Thresholds
+from streams.detect.scope.owners import OwnerMissing, Thresholds
+from streams.detect.session.owners import OwnerFacts
 
 
 def said(*events: Any, owned: tuple[str, ...] = (), **limits: Any) -> list[r.Finding]:
-    return heard(OwnerMissing(Thresholds(**limits), given=Given(owned=owned)), list(events))
+    facts = [fact for _, fact in run(OwnerFacts(), events).said]
+    return [found for _, found in run(OwnerMissing(Thresholds(**limits), given=Given(owned=owned)), facts).said]
 
 
 def test_an_agent_that_nobody_owns_is_one_quiet_ticket_however_often_it_starts() -> None:
-    found = said(*(b.session_started(60 * n, session=f"s{n}", release=str(n)) for n in range(5)))
+    found = said(*(b.session_started(60 * n, session=f"s{n}", release=str(n)) for n in range(9)))
+    assert len(found) == 2  # in nine minutes
     assert {(one.severity, one.fingerprint) for one in found} == {("low", found[0].fingerprint)}
     assert found[0].evidence[0].text == "from /agents"
 
