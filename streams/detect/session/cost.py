@@ -46,7 +46,7 @@ class SessionCost(SessionDetector[Thresholds]):
 
     name, version, memory = "cost.session", 2, Spent
     reads: tuple[type, ...] = (LlmCalled, ToolCalled, SessionStarted)
-    order: Order = "free"
+    order: Order = "near"  # whether its start, which may give it a budget of its own, comes before the floor is reached
     severity: Severity = "high"
     runbook = (
         "Stop the session if it is still running.\n"

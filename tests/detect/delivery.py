@@ -1,0 +1,329 @@
+"""One story delivered in several ways: in order, late, twice, again after crashes. Real intake, stages, stores, book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+from detect.truth import Kept
+
+from streams.detect import facts as wire
+from streams.detect.catalogue import scope_deciders, session_deciders
+from streams.detect.facts import BUCKET_S
+from streams.detect.fold import SCOPE_IDLE_S, Fold
+from streams.detect.ports import Folded, Message, Saying
+from streams.detect.scopes import Scopes
+from streams.detect.sessions import TIMELINE, Sessions
+from streams.detect.shelf import moment
+from streams.intake.batches import Batcher
+from streams.intake.cloudevents import Reader
+from streams.intake.redact import Redactor
+from streams.intake.watermarks import Progress
+from streams.policy import Policy
+from streams.records import SEVERITIES, ClockForwarded, Fact, Facts, Finding, Incident, Position
+from streams.records.timeline import encode, pack_watermarks, partition_of
+from streams.replaying.book import Book
+
+PARTITIONS = 3
+GROUP_MAX = 64
+LATENESS_S, IDLE_S = 30.0, 60.0
+RETRY_S = 15.0  # how long an agent waits before it sends something again
+SHORT_S = 0.2  # on the way to Kafka
+QUIET_S = 600.0  # between two ticks while nothing arrives
+END_S = 7200.0  # after the last event
+
+_findings = msgspec.json.Decoder(Finding)
+
+
+class Way(NamedTuple):
+    """How a story is delivered: `twice` by agents under a new position, `again` by intake under the same."""
+
+    seed: int = 1
+    disorder_s: float = 0.0
+    twice: float = 0.0
+    again: float = 0.0
+    crashes: float = 0.0
+
+
+IN_ORDER = Way()
+
+
+class Sent(NamedTuple):
+    """A Kafka record."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+
+
+class Line(NamedTuple):
+    """An event on its way. `recorded` is Kafka's clock: the same for the same event, whenever it is delivered here."""
+
+    at: datetime
+    root: str
+    value: bytes
+    recorded: datetime
+
+
+def line(event: Any) -> Line:
+    recorded = event.recordedtime or event.time + timedelta(seconds=SHORT_S)
+    event.position = event.recordedtime = None
+    return Line(event.time, event.data.ctx.root, encode(event), recorded)
+
+
+# -- intake -----------------------------------------------------------------------------------------------------------
+
+
+class Intake:
+    """The timeline as intake writes it: a poll and a tick each second in which something arrives."""
+
+    def __init__(self, way: Way) -> None:
+        self.chance = Random(way.seed)
+        self.way = way
+        self.batcher = Batcher(Reader(), Redactor(), PARTITIONS)
+        self.progress = Progress("intake-0", LATENESS_S, IDLE_S)
+        self.sources: dict[str, list[Sent]] = {f"agent.events/1/{n}": [] for n in range(PARTITIONS)}
+        self.progress.own(self.sources, 0.0)
+        self.messages: list[Message] = []
+        self._offsets = [0] * PARTITIONS
+
+    def take(self, lines: Sequence[Line]) -> list[Message]:
+        arrivals = sorted(self._arrivals(lines), key=lambda one: one[0])
+        first, second = arrivals[0][0], -1
+        polled: list[Line] = []
+        for at, one in arrivals:
+            now = int((at - first).total_seconds())
+            if now != second and polled:
+                self._poll(polled, second)
+                self._ticks(first, second, now)
+                polled = []
+            second = now
+            polled.append(one)
+        self._poll(polled, second)
+        self._ticks(first, second, second + END_S)
+        return self.messages
+
+    def _arrivals(self, lines: Iterable[Line]) -> Iterator[tuple[datetime, Line]]:
+        for one in lines:
+            at = one.at + timedelta(seconds=self.chance.uniform(0, self.way.disorder_s) if self.way.disorder_s else 0)
+            yield at, one
+            if self.chance.random() < self.way.twice:
+                yield at + timedelta(seconds=self.chance.uniform(0.1, RETRY_S)), one
+
+    def _poll(self, lines: list[Line], second: float) -> None:
+        polled: dict[str, list[Sent]] = {}
+        for one in lines:
+            source = f"agent.events/1/{partition_of(one.root, PARTITIONS)}"
+            log = self.sources[source]
+            log.append(Sent(len(log), round(one.recorded.timestamp() * 1000), None, one.value))
+            polled.setdefault(source, []).append(log[-1])
+        self._take(polled, second)
+        if self.chance.random() < self.way.again:  # not committed: the last ones once more, with other boundaries
+            self._take({source: self.sources[source][-self.chance.randrange(1, 40) :] for source in polled}, second)
+
+    def _take(self, polled: dict[str, list[Sent]], second: float) -> None:
+        for source, sent in polled.items():
+            self.batcher.take(source, sent)
+        taken = self.batcher.done()
+        for batch in taken.batches:
+            self._say(batch.partition, batch.value, batch.headers)
+        self.progress.heard(taken.newest, second)
+
+    def _ticks(self, first: datetime, after: float, until: float) -> None:
+        now = after
+        while now < until:
+            self.progress.ends(dict.fromkeys(self.sources, True))
+            told = self.progress.watermarks(first + timedelta(seconds=now), now, {"agent.events/1": len(self.sources)})
+            assert told is not None
+            for partition in range(PARTITIONS):
+                self._say(partition, *pack_watermarks(told))
+            now = now + 30.0 if now < after + 120 else min(now + QUIET_S, max(until - 1, now + 1))
+
+    def _say(self, partition: int, value: bytes, headers: Any) -> None:
+        self.messages.append(Message(partition, self._offsets[partition], None, value, tuple(headers), 0))
+        self._offsets[partition] += 1
+
+
+# -- detect -----------------------------------------------------------------------------------------------------------
+
+
+class Detect:
+    """Both stages of one process after another, over the same stores and logs."""
+
+    def __init__(self, rules: Policy, way: Way = IN_ORDER) -> None:
+        self.rules, self.way, self.chance = rules, way, Random(f"crashes {way.seed}")
+        self.kept = (Kept(), Kept())
+        self.facts: list[Message] = []
+        self.said: list[Saying] = []
+        self.starts = 0
+        self.isolated: dict[str, int] = {}
+        self.largest = [0, 0]  # bytes of a shelf, by stage
+        self._offsets = dict.fromkeys(range(PARTITIONS), 0)
+        self._read, self._committed = [0, 0], [0, 0]
+        self._start()
+
+    def _start(self) -> None:
+        rules, (sessions, scopes) = self.rules, self.kept
+        fold = Fold(session_deciders(rules.detectors, rules.given), sessions.get, rules.digest)
+        wider = Fold(scope_deciders(rules.detectors, rules.given), scopes.get, rules.digest, SCOPE_IDLE_S)
+        self.stages = (Sessions(fold, sessions.get, PARTITIONS, PARTITIONS), Scopes(wider, scopes.get))
+        if self.starts:
+            for stage, kept in zip(self.stages, self.kept, strict=True):
+                stage.rebuild(kept)
+        self.starts += 1
+        self._read = list(self._committed)
+
+    def read(self, timeline: Sequence[Message]) -> None:
+        """To the end, however often it has to begin again."""
+        while self._read[0] < len(timeline) or self._read[1] < len(self.facts):
+            if self._read[0] < len(timeline) and not self._group(0, timeline):
+                continue
+            while self._read[1] < len(self.facts) and self._group(1, self.facts):
+                pass
+
+    def _group(self, n: int, log: Sequence[Message]) -> bool:
+        """False: the process died in it."""
+        start, size = self._read[n], GROUP_MAX
+        if self.way.crashes:
+            size = self.chance.randrange(1, GROUP_MAX)
+        group = log[start : start + size]
+        folded = self.stages[n].group(group)
+        crash = self.chance.random() < self.way.crashes
+        if crash and self.chance.random() < 0.2:
+            self._died()
+            return False
+        self._say(n, folded)
+        if crash:
+            writes = {p: items[: self.chance.randrange(len(items) + 1)] for p, items in folded.writes.items()}
+            self._remember(n, Folded([], writes))
+            self._died()
+            return False
+        self._remember(n, folded)
+        self._read[n] = start + len(group)
+        if not self.way.crashes or self.chance.random() < 0.3:
+            self._committed[n] = self._read[n]
+        return True
+
+    def _say(self, n: int, folded: Folded) -> None:
+        for saying in folded.said:
+            if saying.to == "facts":
+                partition = saying.partition or 0
+                self.facts.append(Message(partition, self._offsets[partition], None, saying.value, (), 0))
+                self._offsets[partition] += 1
+            else:
+                self.said.append(saying)
+        for name, count in self.stages[n].counts.isolated.items():
+            self.isolated[name] = max(count, self.isolated.get(name, 0))
+
+    def _remember(self, n: int, folded: Folded) -> None:
+        sizes = (len(value) for items in folded.writes.values() for _, value in items if value is not None)
+        self.largest[n] = max(self.largest[n], *sizes, 0)
+        self.kept[n].write(folded)
+
+    def _died(self) -> None:
+        self._start()
+
+    def findings(self) -> list[Finding]:
+        return [_findings.decode(one.value or b"") for one in self.said if one.to == "findings"]
+
+
+# -- facts, as if sessions had said them ------------------------------------------------------------------------------
+
+
+def told(facts: Sequence[Fact], way: Way) -> list[Message]:
+    """The topic of facts: those of a second and a timeline partition in one record, then the clock of each partition."""
+    chance = Random(way.seed)
+    seconds: dict[int, list[tuple[int, Fact]]] = {}
+    for n, fact in enumerate(facts):
+        at = fact.bucket.timestamp() + n % BUCKET_S + (chance.uniform(0, way.disorder_s) if way.disorder_s else 0)
+        seconds.setdefault(int(at), []).append((n % PARTITIONS, fact))
+    lines: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+    log = _Log()
+    for offset, second in enumerate(sorted(seconds)):
+        for source in range(PARTITIONS):
+            _record(lines, Position(f"{TIMELINE}/{source}", offset), [one for n, one in seconds[second] if n == source])
+        if chance.random() < way.again:
+            lines = [some + some[-4:] for some in lines]
+        _clock(lines, second - LATENESS_S)
+        log.flush(lines)
+    _clock(lines, max(seconds) + END_S)
+    log.flush(lines)
+    return log.messages
+
+
+class _Log:
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._offsets = [0] * PARTITIONS
+
+    def flush(self, lines: list[list[bytes]]) -> None:
+        for partition, some in enumerate(lines):
+            self.messages.append(Message(partition, self._offsets[partition], None, b"\n".join(some), (), 0))
+            self._offsets[partition] += 1
+            some.clear()
+
+
+def _record(lines: list[list[bytes]], position: Position, facts: list[Fact]) -> None:
+    of: dict[int, list[Fact]] = {}
+    for fact in wire.aggregate(facts):
+        of.setdefault(partition_of(fact.subject[0], PARTITIONS), []).append(fact)
+    for partition, some in of.items():
+        lines[partition].append(wire.pack(Facts(position, tuple(some))))
+
+
+def _clock(lines: list[list[bytes]], at_s: float) -> None:
+    for some in lines:
+        some += [wire.pack(ClockForwarded(f"{TIMELINE}/{n}", PARTITIONS, moment(at_s))) for n in range(PARTITIONS)]
+
+
+# -- what readers get to see ------------------------------------------------------------------------------------------
+
+
+class Seen(NamedTuple):
+    """Of a whole delivery."""
+
+    findings: list[Finding]
+    incidents: list[Incident]
+    detect: Detect
+
+
+def delivered(lines: Sequence[Line], rules: Policy, way: Way = IN_ORDER) -> Seen:
+    detect = Detect(rules, way)
+    detect.read(Intake(way).take(lines))
+    found = detect.findings()
+    return Seen(found, booked(found, rules), detect)
+
+
+def told_and_seen(facts: Sequence[Fact], rules: Policy, way: Way = IN_ORDER) -> Seen:
+    """Of the second stage alone."""
+    detect = Detect(rules, way)
+    detect.facts = told(facts, way)
+    detect.read(())
+    found = detect.findings()
+    return Seen(found, booked(found, rules), detect)
+
+
+def booked(found: Iterable[Finding], rules: Policy) -> list[Incident]:
+    book = Book(rules)
+    for finding in found:
+        list(book.wake(finding.at))
+        list(book.sighted(finding))
+    assert not book.isolated
+    return list(book.incidents.values())
+
+
+def worst(found: Iterable[Finding]) -> dict[tuple[str, str], str]:
+    """The highest severity by detector and fingerprint."""
+    seen: dict[tuple[str, str], str] = {}
+    for one in found:
+        name = (one.detector, one.fingerprint)
+        seen[name] = min(one.severity, seen.get(name, one.severity), key=SEVERITIES.index)
+    return seen
+
+
+def booked_as(incidents: Iterable[Incident]) -> set[tuple[str, str, str, str]]:
+    return {(one.detector, one.fingerprint, one.severity, one.owner) for one in incidents}
