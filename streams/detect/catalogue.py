@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .agents import Given
+from .scope.behaviour import BehaviourDrift
 from .scope.cases import EvaluatorFlakes, EvaluatorRegressions
 from .scope.conflicts import EffectConflict
 from .scope.dependencies import DependencyErrors
@@ -20,6 +21,7 @@ from .scope.owners import OwnerMissing
 from .scope.permissions import DeniedSpike
 from .scope.pipeline import PipelineSelf
 from .scope.providers import ProviderIncident
+from .scope.releases import VersionRegression
 from .scope.session_failures import SessionFailures
 from .scope.skew import ConfigSkew
 from .scope.telemetry import TelemetryGap, TelemetryLate
@@ -105,6 +107,8 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     NegativeFeedback,
     ObjectiveBurn,
     OwnerMissing,
+    VersionRegression,
+    BehaviourDrift,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (

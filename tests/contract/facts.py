@@ -28,11 +28,15 @@ def exposure(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 
 def session(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
-    status = chance.choice(("succeeded", "failed", "failed", "timed_out"))
+    """Mostly good in the first minutes, and of another release."""
+    early = who["at"] < HALF_S
+    status = chance.choice(("succeeded",) * 9 + ("failed",) if early else ("succeeded", "failed", "failed", "timed_out"))
     nano, ms, steps = chance.randrange(1, 9) * 10**8, chance.randrange(1, 60_000), chance.randrange(1, 40)
     sums = {"started": 1, "ended": 1, status: 1, "nano": nano, "ms": ms, "steps": steps, "tokens": 1000 * steps}
     known = {f"cost#{index(nano / 10**9)}": 1, f"ms#{index(ms)}": 1, f"steps#{index(steps)}": 1}
-    return {"subject": (agent, who["release"], "prod", ""), "sums": sums | known, "samples": (b.excerpt(0),)}
+    known[f"tokens#{index(1000 if who['at'] < 4 * HOUR_S else 100_000)}"] = 1
+    release = "1" if early else who["release"]
+    return {"subject": (agent, release, "prod", ""), "sums": sums | known, "samples": (b.excerpt(0),)}
 
 
 def model(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
@@ -158,6 +162,7 @@ KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
 }
 USUAL_S = 3.0
 PACE: dict[str, float] = {  # by detector: seconds between records, for those that look at hours
+    "behaviour.drift": 120.0,
     "eval.drift": 600.0,
     "fleet.heartbeat": 300.0,
     "telemetry.gap": 900.0,

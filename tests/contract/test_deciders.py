@@ -22,6 +22,8 @@ critical = ["safety"]
 usual_min = 1
 [detectors."effect.no_checkpoint"]
 within_s = 5.0
+[detectors."behaviour.drift"]
+sessions_min = 10
 [[agents]]
 match = ["*"]
 objective = 0.99
