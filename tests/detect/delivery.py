@@ -1,4 +1,4 @@
-"""One story delivered in several ways: in order, late, twice, again after crashes. Real intake, stages, stores, book."""
+"""How a story is delivered: in order, late, twice, again. The timeline as intake writes it, facts as sessions say them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,24 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-import msgspec
-from detect.truth import Kept
-
 from streams.detect import facts as wire
-from streams.detect.catalogue import scope_deciders, session_deciders
 from streams.detect.facts import BUCKET_S
-from streams.detect.fold import SCOPE_IDLE_S, Fold
-from streams.detect.ports import Folded, Message, Saying
-from streams.detect.scopes import Scopes
-from streams.detect.sessions import TIMELINE, Sessions
+from streams.detect.ports import Message
+from streams.detect.sessions import TIMELINE
 from streams.detect.shelf import moment
 from streams.intake.batches import Batcher
 from streams.intake.cloudevents import Reader
 from streams.intake.redact import Redactor
 from streams.intake.watermarks import Progress
-from streams.policy import Policy
-from streams.records import SEVERITIES, ClockForwarded, Fact, Facts, Finding, Incident, Position
+from streams.records import ClockForwarded, Fact, Facts, Position
 from streams.records.timeline import encode, pack_watermarks, partition_of
-from streams.replaying.book import Book
 
 PARTITIONS = 3
-GROUP_MAX = 64
 LATENESS_S, IDLE_S = 30.0, 60.0
 RETRY_S = 15.0  # how long an agent waits before it sends something again
 SHORT_S = 0.2  # on the way to Kafka
 QUIET_S = 600.0  # between two ticks while nothing arrives
 END_S = 7200.0  # after the last event
-
-_findings = msgspec.json.Decoder(Finding)
 
 
 class Way(NamedTuple):
@@ -97,7 +86,7 @@ class Intake:
         polled: list[Line] = []
         for at, one in arrivals:
             now = int((at - first).total_seconds())
-            if now != second and polled:
+            if now != second and polled and (now > second + 5 or self.chance.random() >= self.way.again):
                 self._poll(polled, second)
                 self._ticks(first, second, now)
                 polled = []
@@ -123,7 +112,7 @@ class Intake:
             polled.setdefault(source, []).append(log[-1])
         self._take(polled, second)
         if self.chance.random() < self.way.again:  # not committed: the last ones once more, with other boundaries
-            self._take({source: self.sources[source][-self.chance.randrange(1, 40) :] for source in polled}, second)
+            self._take({source: sent[self.chance.randrange(len(sent)) :] for source, sent in polled.items()}, second)
 
     def _take(self, polled: dict[str, list[Sent]], second: float) -> None:
         for source, sent in polled.items():
@@ -146,89 +135,6 @@ class Intake:
     def _say(self, partition: int, value: bytes, headers: Any) -> None:
         self.messages.append(Message(partition, self._offsets[partition], None, value, tuple(headers), 0))
         self._offsets[partition] += 1
-
-
-# -- detect -----------------------------------------------------------------------------------------------------------
-
-
-class Detect:
-    """Both stages of one process after another, over the same stores and logs."""
-
-    def __init__(self, rules: Policy, way: Way = IN_ORDER) -> None:
-        self.rules, self.way, self.chance = rules, way, Random(f"crashes {way.seed}")
-        self.kept = (Kept(), Kept())
-        self.facts: list[Message] = []
-        self.said: list[Saying] = []
-        self.starts = 0
-        self.isolated: dict[str, int] = {}
-        self.largest = [0, 0]  # bytes of a shelf, by stage
-        self._offsets = dict.fromkeys(range(PARTITIONS), 0)
-        self._read, self._committed = [0, 0], [0, 0]
-        self._start()
-
-    def _start(self) -> None:
-        rules, (sessions, scopes) = self.rules, self.kept
-        fold = Fold(session_deciders(rules.detectors, rules.given), sessions.get, rules.digest)
-        wider = Fold(scope_deciders(rules.detectors, rules.given), scopes.get, rules.digest, SCOPE_IDLE_S)
-        self.stages = (Sessions(fold, sessions.get, PARTITIONS, PARTITIONS), Scopes(wider, scopes.get))
-        if self.starts:
-            for stage, kept in zip(self.stages, self.kept, strict=True):
-                stage.rebuild(kept)
-        self.starts += 1
-        self._read = list(self._committed)
-
-    def read(self, timeline: Sequence[Message]) -> None:
-        """To the end, however often it has to begin again."""
-        while self._read[0] < len(timeline) or self._read[1] < len(self.facts):
-            if self._read[0] < len(timeline) and not self._group(0, timeline):
-                continue
-            while self._read[1] < len(self.facts) and self._group(1, self.facts):
-                pass
-
-    def _group(self, n: int, log: Sequence[Message]) -> bool:
-        """False: the process died in it."""
-        start, size = self._read[n], GROUP_MAX
-        if self.way.crashes:
-            size = self.chance.randrange(1, GROUP_MAX)
-        group = log[start : start + size]
-        folded = self.stages[n].group(group)
-        crash = self.chance.random() < self.way.crashes
-        if crash and self.chance.random() < 0.2:
-            self._died()
-            return False
-        self._say(n, folded)
-        if crash:
-            writes = {p: items[: self.chance.randrange(len(items) + 1)] for p, items in folded.writes.items()}
-            self._remember(n, Folded([], writes))
-            self._died()
-            return False
-        self._remember(n, folded)
-        self._read[n] = start + len(group)
-        if not self.way.crashes or self.chance.random() < 0.3:
-            self._committed[n] = self._read[n]
-        return True
-
-    def _say(self, n: int, folded: Folded) -> None:
-        for saying in folded.said:
-            if saying.to == "facts":
-                partition = saying.partition or 0
-                self.facts.append(Message(partition, self._offsets[partition], None, saying.value, (), 0))
-                self._offsets[partition] += 1
-            else:
-                self.said.append(saying)
-        for name, count in self.stages[n].counts.isolated.items():
-            self.isolated[name] = max(count, self.isolated.get(name, 0))
-
-    def _remember(self, n: int, folded: Folded) -> None:
-        sizes = (len(value) for items in folded.writes.values() for _, value in items if value is not None)
-        self.largest[n] = max(self.largest[n], *sizes, 0)
-        self.kept[n].write(folded)
-
-    def _died(self) -> None:
-        self._start()
-
-    def findings(self) -> list[Finding]:
-        return [_findings.decode(one.value or b"") for one in self.said if one.to == "findings"]
 
 
 # -- facts, as if sessions had said them ------------------------------------------------------------------------------
@@ -278,52 +184,3 @@ def _record(lines: list[list[bytes]], position: Position, facts: list[Fact]) -> 
 def _clock(lines: list[list[bytes]], at_s: float) -> None:
     for some in lines:
         some += [wire.pack(ClockForwarded(f"{TIMELINE}/{n}", PARTITIONS, moment(at_s))) for n in range(PARTITIONS)]
-
-
-# -- what readers get to see ------------------------------------------------------------------------------------------
-
-
-class Seen(NamedTuple):
-    """Of a whole delivery."""
-
-    findings: list[Finding]
-    incidents: list[Incident]
-    detect: Detect
-
-
-def delivered(lines: Sequence[Line], rules: Policy, way: Way = IN_ORDER) -> Seen:
-    detect = Detect(rules, way)
-    detect.read(Intake(way).take(lines))
-    found = detect.findings()
-    return Seen(found, booked(found, rules), detect)
-
-
-def told_and_seen(facts: Sequence[Fact], rules: Policy, way: Way = IN_ORDER) -> Seen:
-    """Of the second stage alone."""
-    detect = Detect(rules, way)
-    detect.facts = told(facts, way)
-    detect.read(())
-    found = detect.findings()
-    return Seen(found, booked(found, rules), detect)
-
-
-def booked(found: Iterable[Finding], rules: Policy) -> list[Incident]:
-    book = Book(rules)
-    for finding in found:
-        list(book.wake(finding.at))
-        list(book.sighted(finding))
-    assert not book.isolated
-    return list(book.incidents.values())
-
-
-def worst(found: Iterable[Finding]) -> dict[tuple[str, str], str]:
-    """The highest severity by detector and fingerprint."""
-    seen: dict[tuple[str, str], str] = {}
-    for one in found:
-        name = (one.detector, one.fingerprint)
-        seen[name] = min(one.severity, seen.get(name, one.severity), key=SEVERITIES.index)
-    return seen
-
-
-def booked_as(incidents: Iterable[Incident]) -> set[tuple[str, str, str, str]]:
-    return {(one.detector, one.fingerprint, one.severity, one.owner) for one in incidents}

@@ -14,7 +14,8 @@ import builders as b
 import pytest
 from contract.running import history
 from detect import troubles
-from detect.delivery import Line, Seen, Way, booked_as, delivered, line, told_and_seen, worst
+from detect.delivered import Seen, booked_as, delivered, told_and_seen, worst
+from detect.delivery import Line, Way, line
 from msgspec.structs import replace
 
 from streams import policy
