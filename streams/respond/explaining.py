@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import product
 from typing import NamedTuple
@@ -105,61 +106,48 @@ class Explaining:
 
     def parents(self, key: str, members: Iterable[Member]) -> dict[str, Explained]:
         """Who is explained by whom. Never by a quieter one: a ticket must not swallow a page."""
-        order = sorted(members, key=age)
+        ranked = sorted(members, key=self._order)
+        live = [one for one in ranked if not one.over]
         if key.startswith(CAUSED):
-            return dict(self._caused(order))
-        found = dict(self._counted(key, order)) if key.startswith(COUNTED) else {}
-        return found | dict(self._inhibited(key, order))
+            return dict(_caused(live))
+        rules = self._rules(key, {one.detector for one in live})
+        found = dict(self._counted(key, ranked, rules)) if key.startswith(COUNTED) else {}
+        return found | dict(self._inhibited(live, rules)) if rules else found
 
-    def _caused(self, members: list[Member]) -> Iterator[tuple[str, Explained]]:
-        """What names an event as its cause is explained by what has that event as evidence."""
-        live = sorted((one for one in members if not one.over), key=self._order)
-        roots = [one for one in live if not one.names]
+    def _inhibited(self, live: list[Member], rules: list[Inhibition]) -> Iterator[tuple[str, Explained]]:
+        sources: list[Member] = []  # always earlier ones, whichever group is asked: no circles
         for one in live:
-            if one.names and (root := next((root for root in roots if self._before(root, one)), None)):
-                yield one.incident, Explained(root.incident, "explained")
-
-    def _inhibited(self, key: str, members: list[Member]) -> Iterator[tuple[str, Explained]]:
-        rules = self._rules(key)
-        live = sorted((one for one in members if not one.over), key=self._order)
-        sources = [one for one in live if any(_matches(one.detector, rule.bigger) for rule in rules)]
-        for one in live:
-            for source in sources:
-                if self._ruled(rules, source, one) and self._explains(source, one):
-                    yield one.incident, Explained(source.incident, "explained")
-                    break
+            fitting = (each for each in sources if self._explains(each, one) and _ruled(rules, each, one))
+            if source := next(fitting, None):
+                yield one.incident, Explained(source.incident, "explained")
+            if any(_matches(one.detector, rule.bigger) for rule in rules):
+                sources.append(one)
 
     def _explains(self, source: Member, one: Member) -> bool:
         """While it goes on: what is still seen when the bigger one no longer is has another cause."""
         meanwhile = source.since - self.window <= one.first_seen and one.until <= source.until + self.window
-        return meanwhile and self._before(source, one)
+        return meanwhile and source.quiet <= one.quiet
 
-    def _counted(self, key: str, members: list[Member]) -> Iterator[tuple[str, Explained]]:
+    def _counted(self, key: str, ranked: list[Member], rules: list[Inhibition]) -> Iterator[tuple[str, Explained]]:
         """The biggest, then the oldest, speaks for those within the window after the first."""
-        rules = self._rules(key)
-        rest = [one for one in members if one.agent or not key.startswith("agent:")]  # its own troubles count
+        place = {one.incident: number for number, one in enumerate(ranked)}
+        own = (one for one in ranked if one.agent or not key.startswith("agent:"))  # an agent's own troubles count
+        rest = sorted(own, key=age)
         while len(rest) >= self.least:
             near = [one for one in rest if one.first_seen - rest[0].first_seen <= self.window]
             if len(near) < self.least:
                 rest = rest[1:]
                 continue
             rest = rest[len(near) :]
-            live = [one for one in near if not one.over]
-            speakers = sorted((one for one in live if not one.merged), key=self._order)
-            for one in live:
-                fitting = (each for each in speakers if not self._ruled(rules, each, one) and each.quiet <= one.quiet)
-                parent = next(fitting, one)
-                if self._before(parent, one):  # always an earlier one, whichever group is asked: no circles
+            speakers: list[Member] = []
+            for one in sorted(near, key=lambda each: place[each.incident]):
+                if one.over:
+                    continue
+                fitting = (each for each in speakers if each.quiet <= one.quiet and not _ruled(rules, each, one))
+                if parent := next(fitting, None):
                     yield one.incident, Explained(parent.incident, "grouped")
-
-    def _ruled(self, rules: list[Inhibition], source: Member, one: Member) -> bool:
-        """An incident about one agent explains only that agent's."""
-        if source.agent not in ("", one.agent):
-            return False
-        return any(_matches(source.detector, rule.bigger) and _matches(one.detector, rule.smaller) for rule in rules)
-
-    def _before(self, one: Member, other: Member) -> bool:
-        return one.quiet <= other.quiet and self._order(one) < self._order(other)
+                if not one.merged:
+                    speakers.append(one)
 
     def _order(self, member: Member) -> tuple[int, bool, datetime, str]:
         """The biggest first; of equals what agents share; then what began first."""
@@ -172,9 +160,27 @@ class Explaining:
             self._ranks[detector] = next(places, len(self.rules))
         return self._ranks[detector]
 
-    def _rules(self, key: str) -> list[Inhibition]:
-        """Those by which this group's members have enough in common."""
-        return [rule for rule in self.rules if key.startswith(_place(_labels(rule)))]
+    def _rules(self, key: str, detectors: set[str]) -> list[Inhibition]:
+        """Those by which this group's members have enough in common, if there is a bigger one among them."""
+        fitting = (rule for rule in self.rules if key.startswith(_place(_labels(rule))))
+        return [rule for rule in fitting if any(_matches(one, rule.bigger) for one in detectors)]
+
+
+def _caused(live: list[Member]) -> Iterator[tuple[str, Explained]]:
+    """What names an event as its cause is explained by what has that event as evidence."""
+    roots: list[Member] = []
+    for one in live:
+        if not one.names:
+            roots.append(one)
+        elif root := next((each for each in roots if each.quiet <= one.quiet), None):
+            yield one.incident, Explained(root.incident, "explained")
+
+
+def _ruled(rules: list[Inhibition], source: Member, one: Member) -> bool:
+    """An incident about one agent explains only that agent's."""
+    if not rules or source.agent not in ("", one.agent):
+        return False
+    return any(_matches(source.detector, rule.bigger) and _matches(one.detector, rule.smaller) for rule in rules)
 
 
 def age(member: Member) -> tuple[datetime, str]:
@@ -224,5 +230,6 @@ def _named(one: Excerpt, name: str) -> str:
     return CAUSED + blake2b(whole.encode(), digest_size=16).hexdigest()
 
 
-def _matches(detector: str, patterns: Iterable[str]) -> bool:
+@lru_cache(maxsize=4096)  # of few detectors and few rules, asked for every member of every group
+def _matches(detector: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(detector, pattern) for pattern in patterns)

@@ -113,7 +113,8 @@ def test_a_tick_for_an_events_group_that_comes_early_asks_again():
     due = b.due(0, grouping="event:x", incident=b.incident(0))
     step = group.step(None, due)
     assert isinstance(step.remember, Members) and step.wake == b.at(3600)
-    assert group.step(step.remember, b.tick(3599)) == (step.remember, (), b.at(3600))
+    early = group.step(step.remember, b.tick(3599))
+    assert (early.remember, early.say, early.wake) == (step.remember, (), b.at(3600))
     assert group.step(step.remember, b.tick(3600)).remember is None
 
 
