@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from random import Random
 from typing import NamedTuple
 
@@ -16,10 +17,11 @@ from streams.detect.ports import Folded, Message, Saying
 from streams.detect.scopes import Scopes
 from streams.detect.sessions import Sessions
 from streams.policy import Policy
-from streams.records import SEVERITIES, Fact, Finding, Incident
+from streams.records import SEVERITIES, Fact, Finding, Incident, Obligation
 from streams.replaying.book import Book
 
 GROUP_MAX = 64
+WAITED = timedelta(hours=1)
 
 _findings = msgspec.json.Decoder(Finding)
 
@@ -109,6 +111,7 @@ class Seen(NamedTuple):
 
     findings: list[Finding]
     incidents: list[Incident]
+    owed: list[Obligation]
     detect: Detect
 
 
@@ -116,7 +119,7 @@ def delivered(lines: Sequence[Line], rules: Policy, way: Way = IN_ORDER) -> Seen
     detect = Detect(rules, way)
     detect.read(Intake(way).take(lines))
     found = detect.findings()
-    return Seen(found, booked(found, rules), detect)
+    return Seen(found, *booked(found, rules), detect)
 
 
 def told_and_seen(facts: Sequence[Fact], rules: Policy, way: Way = IN_ORDER) -> Seen:
@@ -125,16 +128,18 @@ def told_and_seen(facts: Sequence[Fact], rules: Policy, way: Way = IN_ORDER) -> 
     detect.facts = told(facts, way)
     detect.read(())
     found = detect.findings()
-    return Seen(found, booked(found, rules), detect)
+    return Seen(found, *booked(found, rules), detect)
 
 
-def booked(found: Iterable[Finding], rules: Policy) -> list[Incident]:
-    book = Book(rules)
+def booked(found: Sequence[Finding], rules: Policy) -> tuple[list[Incident], list[Obligation]]:
+    """What the book makes of findings that reach it as they are said, and whom it owes what within the hour."""
+    book, owed = Book(rules), []
+    last = max((one.at for one in found), default=None)
     for finding in found:
-        list(book.wake(finding.at))
-        list(book.sighted(finding))
+        owed += [*book.wake(finding.at), *book.sighted(finding)]
+    owed += book.wake(last + WAITED) if last else ()
     assert not book.isolated
-    return list(book.incidents.values())
+    return list(book.incidents.values()), [one for one in owed if isinstance(one, Obligation)]
 
 
 def worst(found: Iterable[Finding]) -> dict[tuple[str, str], str]:
