@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 M = TypeVar("M")
 Order = Literal["free", "bucketed", "near"]
 
 
-class Step(NamedTuple, Generic[M]):
-    """What a decider answers: what to keep for this key, what to say, when to be called again."""
+class Step(Struct, Generic[M], frozen=True, gc=False):
+    """What a decider answers: what to keep for this key, what to say, when to be called again.
+
+    A Struct, as memories are, and neither is looked at by the garbage collector: nothing in them refers back. A tuple
+    takes four times as long to make, a dozen times an event.
+    """
 
     remember: M | None  # None: nothing worth keeping for this key
     say: tuple[Any, ...] = ()

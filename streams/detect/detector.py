@@ -30,8 +30,8 @@ class Detector(Generic[T]):
     """One kind of trouble. Subclasses say what they remember, what they read, and `step`.
 
     `only` (session detectors): bits of `traits.py`; a call without any of them neither changes the memory nor is told,
-    so the loop leaves it out. `kinds` (scope detectors): the kinds of facts that are read. `of_root`: its memory is
-    the root session's, which also hears the subagents' events.
+    so the loop leaves it out. `first`: the same, as long as nothing is remembered. `kinds` (scope detectors): the kinds
+    of facts that are read. `of_root`: its memory is the root session's, which also hears the subagents' events.
     """
 
     name: ClassVar[str]
@@ -40,6 +40,8 @@ class Detector(Generic[T]):
     reads: tuple[type, ...]
     order: Order = "free"
     only: ClassVar[int] = 0
+    first: int = 0
+    by_session: ClassVar[bool] = False  # keyed by the session: the loop need not ask for the key
     kinds: ClassVar[tuple[str, ...]] = ()
     of_root: ClassVar[bool] = False
     severity: Severity
@@ -99,7 +101,7 @@ class Detector(Generic[T]):
 
 
 class SessionDetector(Detector[T]):
-    """Keyed by the session: the loop need not ask for the key."""
+    by_session = True
 
     def key(self, record: Any) -> str | None:
         ctx: Ctx = record.data.ctx

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from ..records import Fact, LlmCalled, ToolCalled
 from ..step import Decider, Step
-from .detector import SessionDetector
 from .traits import traits_of_model, traits_of_tool
 
 KINDS_MAX = 1000
 
 
-class Reader(NamedTuple):
+class Reader(Struct, frozen=True):
     """A decider, with what the loop asks of it on every event looked up before."""
 
     decider: Decider[Any]
     name: str
     version: int
     step: Callable[[Any, Any], Step[Any]]
-    always: bool  # keyed by the session: there is no need to ask for the key
+    asks: bool = False  # whether the record is for it, or for nobody, is said by its key
+    idle: bool = False  # such a record does not concern it as long as it remembers nothing
 
 
 Several = tuple[Reader, ...]
@@ -37,7 +40,7 @@ class Heard(NamedTuple):
 class Readers:
     def __init__(self, deciders: Iterable[Decider[Any]]) -> None:
         self.named = {
-            one.name: Reader(one, one.name, one.version, one.step, isinstance(one, SessionDetector)) for one in deciders
+            one.name: Reader(one, one.name, one.version, one.step) for one in deciders
         }
         self._events: dict[tuple[type, int], Heard] = {}
         self._facts: dict[str, Several] = {}
@@ -52,7 +55,8 @@ class Readers:
             traits = -1
         found = self._events.get((kind, traits))
         if found is None:
-            readers = [one for one in self.named.values() if kind in one.decider.reads and _cares(one, traits)]
+            reading = [one for one in self.named.values() if kind in one.decider.reads]
+            readers = [_meeting(one, traits) for one in reading if _cares(one, traits)]
             own = tuple(one for one in readers if not getattr(one.decider, "of_root", False))
             above = tuple(one for one in readers if getattr(one.decider, "of_root", False))
             found = self._events[kind, traits] = Heard((*own, *above), own, above)
@@ -71,3 +75,10 @@ class Readers:
 def _cares(reader: Reader, traits: int) -> bool:
     only: int = getattr(reader.decider, "only", 0)
     return traits < 0 or not only or bool(only & traits)
+
+
+def _meeting(reader: Reader, traits: int) -> Reader:
+    """As it meets events with these traits."""
+    first: int = getattr(reader.decider, "first", 0)
+    asks = not getattr(reader.decider, "by_session", False)
+    return replace(reader, asks=asks, idle=traits >= 0 and first > 0 and not first & traits)

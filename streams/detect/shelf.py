@@ -68,6 +68,7 @@ class Live:
 
     __slots__ = (
         "about",
+        "asked",
         "brief",
         "changed",
         "due",
@@ -93,6 +94,7 @@ class Live:
         self.memories: dict[str, Any] = {}  # decoded
         self.changed: dict[str, int] = {}  # name -> version, since the last encoding
         self.due: dict[str, float] = {}
+        self.asked: dict[str, datetime | None] = {}  # the very objects that `due` was made of
         self.said: dict[str, float] = {}
 
     @classmethod
@@ -105,7 +107,7 @@ class Live:
             shelf.about,
         )
         live.positions, live.kept, live.due, live.said = shelf.positions, shelf.memories, shelf.due, shelf.said
-        live.recent, live.memories, live.changed, live.brief = shelf.recent, {}, {}, None
+        live.recent, live.memories, live.changed, live.asked, live.brief = shelf.recent, {}, {}, {}, None
         return live
 
     def encode(self) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from ..records import About, Fact, Finding
+from ..records import About, Fact, Finding, Position
 from .shelf import FINGERPRINTS_MAX, Live
 
 REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
@@ -19,18 +19,19 @@ class Stamps:
     def __init__(self, deciders: Mapping[str, Any], policy: str) -> None:
         self.deciders, self.policy = deciders, policy
 
-    def on(self, said: Iterable[Any], live: Live, cause: str, key: str) -> list[Any]:
+    def on(self, said: list[Any], live: Live, cause: Position | str, key: str) -> list[Any]:
         """A finding's id is fingerprint, memory key and cause; who it is about is what the shelf knows."""
-        out: list[Any] = []
+        found = False
         for saying in said:
-            if isinstance(saying, Fact):
+            kind = type(saying)
+            if kind is Fact:
                 _place(saying, live)
-                out.append(saying)
-            elif not isinstance(saying, Finding):
-                out.append(saying)
-            elif not _repeats(saying, live):
-                out.append(self._finding(saying, live, cause, key))
-        return out
+            elif kind is Finding:
+                found = True
+        if not found:
+            return said
+        heard = (one for one in said if type(one) is not Finding or not _repeats(one, live))
+        return [self._finding(one, live, str(cause), key) if type(one) is Finding else one for one in heard]
 
     def _finding(self, finding: Finding, live: Live, cause: str, key: str) -> Finding:
         about = _about(finding, live.about)
@@ -65,7 +66,7 @@ def on_trial(decider: Any, agent: str) -> bool:
 def _place(fact: Fact, live: Live) -> None:
     """A fact about the shelf's own agent says so, with a brief attribution; one about something wider says nothing."""
     known = live.about
-    if fact.about.agent or fact.subject[0] != known.agent:
+    if fact.subject[0] != known.agent or fact.about.agent:
         return
     if live.brief is None:
         given = _brief(known.attribution)

@@ -33,18 +33,18 @@ Links = Annotated[dict[str, Uri], Meta(max_length=32)]
 Names = Annotated[list[Name], Meta(max_length=512)]
 
 
-class Task(Struct, frozen=True, omit_defaults=True):
+class Task(Struct, frozen=True, omit_defaults=True, gc=False):
     id: Short | None = None
     kind: Short | None = None
     title: Short | None = None
 
 
-class Budget(Struct, frozen=True, omit_defaults=True):
+class Budget(Struct, frozen=True, omit_defaults=True, gc=False):
     cost: Money | None = None
     tokens: Count | None = None
 
 
-class SessionStartedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SessionStartedData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     attribution: Attribution | None = None
     trigger: Short | None = None
@@ -65,7 +65,7 @@ class SessionStarted(Event, tag="agent.session.started.v1"):
     data: SessionStartedData
 
 
-class Activity(Struct, frozen=True, omit_defaults=True):
+class Activity(Struct, frozen=True, omit_defaults=True, gc=False):
     """What a waiting agent waits for, and since when."""
 
     kind: Annotated[str, Meta(max_length=32)]  # tool, model, approval, subagent
@@ -73,7 +73,7 @@ class Activity(Struct, frozen=True, omit_defaults=True):
     since: When | None = None
 
 
-class HeartbeatData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HeartbeatData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     state: Annotated[str, Meta(max_length=32)]  # running, waiting, idle, paused; serving: no piece of work
     interval_s: Annotated[float, Meta(gt=0, le=86_400)]
@@ -87,12 +87,12 @@ class Heartbeat(Event, tag="agent.heartbeat.v1"):
     data: HeartbeatData
 
 
-class Rejected(Struct, frozen=True, omit_defaults=True):
+class Rejected(Struct, frozen=True, omit_defaults=True, gc=False):
     option: Short
     reason: Text | None = None
 
 
-class DecisionMadeData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DecisionMadeData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     decision_id: Id
     chosen: Short
@@ -114,7 +114,7 @@ class PermissionResult(Open):
     other = "other"
 
 
-class PermissionCheckedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PermissionCheckedData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     request_id: Id
     action: Name
@@ -134,18 +134,18 @@ class PermissionChecked(Event, tag="agent.permission.checked.v1"):
     data: PermissionCheckedData
 
 
-class Evaluator(Struct, frozen=True, omit_defaults=True):
+class Evaluator(Struct, frozen=True, omit_defaults=True, gc=False):
     name: Name
     kind: Annotated[str, Meta(max_length=16)] = "CODE"  # CODE, LLM, HUMAN
     version: Short = ""
 
 
-class Target(Struct, frozen=True, omit_defaults=True):
+class Target(Struct, frozen=True, omit_defaults=True, gc=False):
     scope: Annotated[str, Meta(max_length=16)] = "session"  # span, run, session
     id: Id | None = None
 
 
-class EvalScoredData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EvalScoredData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """`passed` is None when the evaluator itself failed: neither a pass nor a failure."""
 
     ctx: Ctx
@@ -171,7 +171,7 @@ class EvalScored(Event, tag="agent.eval.scored.v1"):
     data: EvalScoredData
 
 
-class Diff(Struct, frozen=True, omit_defaults=True):
+class Diff(Struct, frozen=True, omit_defaults=True, gc=False):
     files: Count = 0
     insertions: Count = 0
     deletions: Count = 0
@@ -179,7 +179,7 @@ class Diff(Struct, frozen=True, omit_defaults=True):
     hash: Hash | None = None
 
 
-class CheckpointRecordedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CheckpointRecordedData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     checkpoint_id: Id
     op: Annotated[str, Meta(max_length=16)]  # create, restore, discard
@@ -209,7 +209,7 @@ class SessionStatus(Open):
     other = "other"
 
 
-class Totals(Struct, frozen=True, omit_defaults=True):
+class Totals(Struct, frozen=True, omit_defaults=True, gc=False):
     llm_calls: Count | None = None
     tool_calls: Count | None = None
     tool_errors: Count | None = None
@@ -219,7 +219,7 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     retry_cost: Money | None = None
 
 
-class SessionEndedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SessionEndedData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     status: SessionStatus
     verified: bool | None = None

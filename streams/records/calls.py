@@ -11,12 +11,12 @@ from .envelope import Count, Ctx, Error, Event, Hash, Id, Milliseconds, Money, N
 CallTokens = Annotated[int, Meta(ge=0, le=10**9)]  # of one call; more is a mistake of units or of a sum, not a call
 
 
-class Resource(Struct, frozen=True, omit_defaults=True):
+class Resource(Struct, frozen=True, omit_defaults=True, gc=False):
     uri: Uri
     op: Annotated[str, Meta(max_length=16)] = "read"  # read, write, exec, net
 
 
-class Effect(Struct, frozen=True, omit_defaults=True):
+class Effect(Struct, frozen=True, omit_defaults=True, gc=False):
     kind: Short
     target: Uri | None = None
     ref: Uri | None = None
@@ -24,7 +24,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     customer_data: bool = False
 
 
-class Tokens(Struct, frozen=True, omit_defaults=True):
+class Tokens(Struct, frozen=True, omit_defaults=True, gc=False):
     """As OpenTelemetry counts: `input` includes what was read from and written to a cache, `output` the reasoning."""
 
     input: CallTokens
@@ -34,7 +34,7 @@ class Tokens(Struct, frozen=True, omit_defaults=True):
     reasoning: CallTokens | None = None
 
 
-class LlmCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LlmCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     call_id: Id
     provider: Name
@@ -57,13 +57,13 @@ class LlmCalled(Event, tag="agent.llm.called.v1"):
     data: LlmCalledData
 
 
-class Tool(Struct, frozen=True, omit_defaults=True):
+class Tool(Struct, frozen=True, omit_defaults=True, gc=False):
     name: Name
     type: Short | None = None
     server: Short | None = None
 
 
-class ToolCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ToolCalledData(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ctx: Ctx
     call_id: Id
     tool: Tool

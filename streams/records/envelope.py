@@ -24,7 +24,7 @@ NANO = Decimal(10) ** 9
 MONEY_MAX = Decimal(10) ** 9  # a single amount beyond a billion is a unit mistake, not a price
 
 
-class Position(Struct, frozen=True, array_like=True):
+class Position(Struct, frozen=True, array_like=True, gc=False):
     """Where a record stood: `source` is `topic/epoch/partition`, `offset` grows by order of arrival there."""
 
     source: str
@@ -51,7 +51,7 @@ class Status(Open):
     other = "other"
 
 
-class Money(Struct, frozen=True, omit_defaults=True):
+class Money(Struct, frozen=True, omit_defaults=True, gc=False):
     """An amount as a JSON number or decimal string. `nano` is the exact integer in 10⁻⁹ units."""
 
     amount: Decimal
@@ -67,19 +67,19 @@ class Money(Struct, frozen=True, omit_defaults=True):
         return int((self.amount * NANO).to_integral_value(ROUND_HALF_EVEN))
 
 
-class Agent(Struct, frozen=True, omit_defaults=True):
+class Agent(Struct, frozen=True, omit_defaults=True, gc=False):
     id: Name
     version: Annotated[str, Meta(max_length=256)] = ""  # the release that did the work
     name: Short | None = None
 
 
-class Parent(Struct, frozen=True, omit_defaults=True):
+class Parent(Struct, frozen=True, omit_defaults=True, gc=False):
     session_id: Id | None = None
     run_id: Id | None = None
     event_id: Id | None = None
 
 
-class Ctx(Struct, frozen=True, omit_defaults=True):
+class Ctx(Struct, frozen=True, omit_defaults=True, gc=False):
     """Which work an event belongs to. A subagent's events carry the root session, by default the session's own."""
 
     session_id: Id
@@ -100,18 +100,18 @@ class Ctx(Struct, frozen=True, omit_defaults=True):
         return self.root_session_id or self.session_id
 
 
-class PolicyRef(Struct, frozen=True, omit_defaults=True):
+class PolicyRef(Struct, frozen=True, omit_defaults=True, gc=False):
     id: Short
     version: Short = ""
     rule: Short | None = None
 
 
-class Operator(Struct, frozen=True, omit_defaults=True):
+class Operator(Struct, frozen=True, omit_defaults=True, gc=False):
     team: Short | None = None
     contact: Short | None = None
 
 
-class Attribution(Struct, frozen=True, omit_defaults=True):
+class Attribution(Struct, frozen=True, omit_defaults=True, gc=False):
     """On whose behalf: system, account, policy, operator. An absent one is shown as absent, never guessed."""
 
     system: Short | None = None
@@ -120,19 +120,19 @@ class Attribution(Struct, frozen=True, omit_defaults=True):
     operator: Operator | None = None
 
 
-class Error(Struct, frozen=True, omit_defaults=True):
+class Error(Struct, frozen=True, omit_defaults=True, gc=False):
     type: Short | None = None  # the class or code: TimeoutError, 404
     template: Text | None = None  # the message, ideally with ids and values removed
 
 
-class Actor(Struct, frozen=True, omit_defaults=True):
+class Actor(Struct, frozen=True, omit_defaults=True, gc=False):
     """Who decided."""
 
     kind: Annotated[str, Meta(max_length=32)]  # policy, human, model, default
     id: Short | None = None
 
 
-class Event(Struct, kw_only=True, omit_defaults=True, tag_field="type"):
+class Event(Struct, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     """CloudEvents 1.0. `position` is set by the pipeline and never taken from a producer."""
 
     specversion: Literal["1.0"]

@@ -14,13 +14,13 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 PAGING: frozenset[str] = frozenset(("critical", "high"))
 
 
-class Tick(Struct, frozen=True, tag="tick", tag_field="record"):
+class Tick(Struct, frozen=True, tag="tick", tag_field="record", gc=False):
     """Event time has reached `at`: what a decider asked to be woken for. Never the wall clock."""
 
     at: datetime
 
 
-class Watermark(Struct, frozen=True, omit_defaults=True):
+class Watermark(Struct, frozen=True, omit_defaults=True, gc=False):
     """How far one source partition has been read. `newest` is event time, before lateness is taken off."""
 
     newest: datetime | None = None
@@ -28,7 +28,7 @@ class Watermark(Struct, frozen=True, omit_defaults=True):
     silent_s: float = 0.0  # since the last message from it, by the writer's own clock
 
 
-class Watermarks(Struct, frozen=True, tag="watermarks", tag_field="record"):
+class Watermarks(Struct, frozen=True, tag="watermarks", tag_field="record", gc=False):
     """Written by intake once a second to every timeline partition, about the source partitions it owns.
 
     `partitions` says how many there are in all, so that the clock waits for those nobody has reported yet.
@@ -42,7 +42,7 @@ class Watermarks(Struct, frozen=True, tag="watermarks", tag_field="record"):
     idle_s: float = 60.0
 
 
-class IntakeRejectedData(Struct, frozen=True, omit_defaults=True):
+class IntakeRejectedData(Struct, frozen=True, omit_defaults=True, gc=False):
     ctx: Ctx  # session `intake:<agent>`
     reason: str
     pointer: str
@@ -57,7 +57,7 @@ class IntakeRejected(Event, tag="intake.rejected.v1"):
     data: IntakeRejectedData
 
 
-class About(Struct, frozen=True, omit_defaults=True):
+class About(Struct, frozen=True, omit_defaults=True, gc=False):
     """Whom a shelf, fact or finding is about, as far as its events have said."""
 
     agent: str = ""
@@ -69,7 +69,7 @@ class About(Struct, frozen=True, omit_defaults=True):
     attribution: Attribution | None = None
 
 
-class Excerpt(Struct, frozen=True, omit_defaults=True):
+class Excerpt(Struct, frozen=True, omit_defaults=True, gc=False):
     """One event as evidence: what happened where, never prompt or result text."""
 
     position: str
@@ -86,7 +86,7 @@ class Excerpt(Struct, frozen=True, omit_defaults=True):
     cause: str | None = None  # the event this one named as its cause
 
 
-class Fact(Struct, omit_defaults=True):
+class Fact(Struct, omit_defaults=True, gc=False):
     """What sessions contribute to a wider question: sums per subject and 10-second bucket, order-free.
 
     `about` is stamped by the loop on the fact it was just handed: a copy would cost more than all the rest of it.
@@ -105,14 +105,14 @@ class Fact(Struct, omit_defaults=True):
         return self.bucket
 
 
-class Facts(Struct, frozen=True, tag="facts", tag_field="record"):
+class Facts(Struct, frozen=True, tag="facts", tag_field="record", gc=False):
     """The facts of one timeline message for one facts partition. `position` guards against echoes."""
 
     position: Position
     facts: tuple[Fact, ...]
 
 
-class ClockForwarded(Struct, frozen=True, tag="clock", tag_field="record"):
+class ClockForwarded(Struct, frozen=True, tag="clock", tag_field="record", gc=False):
     """A timeline partition's clock, told to every facts partition."""
 
     source: str
@@ -120,7 +120,7 @@ class ClockForwarded(Struct, frozen=True, tag="clock", tag_field="record"):
     at: datetime
 
 
-class Finding(Struct, frozen=True, tag="finding", tag_field="record", omit_defaults=True):
+class Finding(Struct, frozen=True, tag="finding", tag_field="record", omit_defaults=True, gc=False):
     """One sighting of one trouble by one detector.
 
     Deciders leave `id`, `policy` and `about` empty: the fold loop knows the cause's position, the policy and the shelf.
@@ -148,7 +148,7 @@ class Finding(Struct, frozen=True, tag="finding", tag_field="record", omit_defau
     agents: tuple[str, ...] = ()  # whom it concerns, where it is about what they share
 
 
-class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_defaults=True):
+class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_defaults=True, gc=False):
     """A closed minute of one agent, release and environment."""
 
     agent: str
@@ -167,7 +167,7 @@ class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_def
         return f"{self.agent}@{self.release}@{self.environment}"
 
 
-class DeadLetter(Struct, frozen=True, tag="dead_letter", tag_field="record", omit_defaults=True):
+class DeadLetter(Struct, frozen=True, tag="dead_letter", tag_field="record", omit_defaults=True, gc=False):
     """A message that could not be used, with every error and where it came from."""
 
     reason: str

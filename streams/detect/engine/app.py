@@ -18,6 +18,7 @@ from .changelog import Changelogs, Store
 from .gaps import Gaps
 from .group import Groups
 from .leaving import Watchdog, leave
+from .limits import COLLECT
 from .metrics import Metrics
 from .recovery import Tables
 from .remember import Sends
@@ -26,7 +27,6 @@ from .shims import Transport, guard, speak_up
 log = logging.getLogger(__name__)
 
 LOOKS_S = 0.2
-COLLECT = (20_000, 20, 50)  # Python's own numbers cost as much as the whole fold, at 10⁵ sessions
 
 
 class Address(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ Rule = Literal[
     "leave",
     "own watch",
 ]
+COLLECT = (20_000, 20, 50)  # garbage: Python's own numbers cost as much as the whole fold, at 10⁵ sessions
 Step = Literal["folded", "said", "fenced", "remembered", "committed"]
 
 

@@ -24,7 +24,7 @@ SLOW = Pair(3 * DAY, 6 * HOUR, 1.0)
 PAIRS = (FAST, MIDDLE, SLOW)
 
 
-class Slot(Struct, frozen=True, array_like=True):
+class Slot(Struct, frozen=True, array_like=True, gc=False):
     at: int  # number of the slot since the epoch
     bad: int = 0
     n: int = 0
@@ -33,7 +33,7 @@ class Slot(Struct, frozen=True, array_like=True):
 Slots = tuple[Slot, ...]
 
 
-class Ring(Struct, frozen=True, array_like=True):
+class Ring(Struct, frozen=True, array_like=True, gc=False):
     """Sums by event time, three times: minutes of an hour, ten minutes of six hours, hours of three days."""
 
     minutes: Slots = ()

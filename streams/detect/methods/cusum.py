@@ -29,7 +29,7 @@ def upper(failed: float, passed: float) -> float:
     return min(RATE_MAX, max(RATE_MIN, mean + BOUND_Z * math.sqrt(mean * (1 - mean) / (n + 1))))
 
 
-class Bank(Struct, frozen=True, array_like=True):
+class Bank(Struct, frozen=True, array_like=True, gc=False):
     """What is remembered for one (agent, evaluator, release)."""
 
     scores: Scores = ZERO

@@ -43,7 +43,7 @@ class Reading(NamedTuple):
     upward: float  # the same for what is higher than ever
 
 
-class Novelty(Struct, frozen=True, array_like=True):
+class Novelty(Struct, frozen=True, array_like=True, gc=False):
     """What is remembered of one series."""
 
     n: int = 0

@@ -32,7 +32,7 @@ class Limits(NamedTuple):
     bucket_s: int = 300
 
 
-class Seasonal(Struct, frozen=True, array_like=True):
+class Seasonal(Struct, frozen=True, array_like=True, gc=False):
     """What is remembered of one rate."""
 
     n: int = 0

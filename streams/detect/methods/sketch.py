@@ -17,7 +17,7 @@ SIGMA_PER_IQR = 1 / 1.349  # of a normal distribution
 Ordered = list[tuple[int, int]]  # counts by index
 
 
-class Sketch(Struct, frozen=True, array_like=True):
+class Sketch(Struct, frozen=True, array_like=True, gc=False):
     counts: dict[int, int] = {}
     total: int = 0
 

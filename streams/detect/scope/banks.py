@@ -26,7 +26,7 @@ class Limits(NamedTuple):
     least: int  # outcomes before the bank is believed, without a release before
 
 
-class Arm(Struct, frozen=True, array_like=True):
+class Arm(Struct, frozen=True, array_like=True, gc=False):
     """One release."""
 
     release: str

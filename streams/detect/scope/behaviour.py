@@ -29,13 +29,13 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sessions_min: Annotated[int, Meta(ge=10, le=10**6)] = 50  # in a window
 
 
-class Mix(Struct, frozen=True, array_like=True):
+class Mix(Struct, frozen=True, array_like=True, gc=False):
     sessions: int = 0
     tools: dict[str, int] = {}
     tokens: dict[str, int] = {}
 
 
-class Habits(Struct, frozen=True, array_like=True):
+class Habits(Struct, frozen=True, array_like=True, gc=False):
     usual: Mix = Mix()
     now: Mix = Mix()
     releases: tuple[str, ...] = ()

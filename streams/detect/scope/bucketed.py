@@ -30,7 +30,7 @@ S = TypeVar("S", bound=Struct)
 Words = tuple[str, ...]
 
 
-class Bucket(Struct, frozen=True, array_like=True):
+class Bucket(Struct, frozen=True, array_like=True, gc=False):
     """What came between `at_s` and `at_s` plus the span."""
 
     at_s: int
@@ -39,7 +39,7 @@ class Bucket(Struct, frozen=True, array_like=True):
     samples: tuple[Excerpt, ...] = ()
 
 
-class Held(Struct, Generic[S], frozen=True, array_like=True):
+class Held(Struct, Generic[S], frozen=True, array_like=True, gc=False):
     words: Words
     state: S
     open: tuple[Bucket, ...] = ()

@@ -66,7 +66,7 @@ class FlakeLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     flips_min: Count = 6
 
 
-class Flake(Struct, frozen=True, array_like=True):
+class Flake(Struct, frozen=True, array_like=True, gc=False):
     at_s: int = 0
     release: str = ""
     last: int = 0  # 1 passed, -1 failed, 0 both
@@ -75,7 +75,7 @@ class Flake(Struct, frozen=True, array_like=True):
     flaky: bool = False  # until it has clearly ended
 
 
-class Flakes(Struct, frozen=True, array_like=True):
+class Flakes(Struct, frozen=True, array_like=True, gc=False):
     cases: dict[str, Flake] = {}
 
 
@@ -143,7 +143,7 @@ class RegressionLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cases_min: Count = 3  # falling with one release
 
 
-class Case(Struct, frozen=True, array_like=True):
+class Case(Struct, frozen=True, array_like=True, gc=False):
     at_s: int = 0
     release: str = ""
     passed: int = 0  # before it began to fail
@@ -153,7 +153,7 @@ class Case(Struct, frozen=True, array_like=True):
     new: bool = False  # this release has not run it before: it cannot have fallen with it
 
 
-class Past(Struct, frozen=True, array_like=True):
+class Past(Struct, frozen=True, array_like=True, gc=False):
     cases: dict[str, Case] = {}
 
 

@@ -18,7 +18,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     agents_min: Annotated[int, Meta(ge=2)] = 2  # different ones, in different root sessions
 
 
-class Writers(Struct, frozen=True, array_like=True):
+class Writers(Struct, frozen=True, array_like=True, gc=False):
     window: Window = Window()
 
 

@@ -20,9 +20,10 @@ GAP_MAX = 24
 STEADY = 6  # hours with sessions and without evaluations: whoever pauses longer evaluates in batches
 KEPT = 2000  # sessions of what was before; then half of everything is forgotten
 SURE = 1e-4
+EXPECTED = 10.0  # evaluations that would have come by now: silence is no chance
 
 
-class Seen(Struct, frozen=True, array_like=True):
+class Seen(Struct, frozen=True, array_like=True, gc=False):
     """One evaluator."""
 
     first_s: int
@@ -30,12 +31,13 @@ class Seen(Struct, frozen=True, array_like=True):
     n: int
     idle: int = 0  # hours with sessions since then
     gap: int = 0  # the most of these before
+    ended: int = 0  # sessions since then
 
 
 Hour = tuple[int, dict[str, int]]
 
 
-class Coverage(Struct, frozen=True, array_like=True):
+class Coverage(Struct, frozen=True, array_like=True, gc=False):
     hours: tuple[Hour, ...] = ()  # of the last day
     before: dict[str, int] = {}
     seen: dict[str, Seen] = {}
@@ -63,9 +65,12 @@ def counted(coverage: Coverage, bucket: Bucket) -> Coverage:
         seen[name] = Seen(
             known.first_s, bucket.at_s, known.n + said[name], 0, min(GAP_MAX, max(known.idle, known.gap - 1))
         )
-    if bucket.sums.get(ENDED):
+    if ended := bucket.sums.get(ENDED):
         idle = {name: one for name, one in seen.items() if name not in said}
-        seen |= {name: Seen(one.first_s, one.last_s, one.n, one.idle + 1, one.gap) for name, one in idle.items()}
+        seen |= {
+            name: Seen(one.first_s, one.last_s, one.n, one.idle + 1, one.gap, one.ended + ended)
+            for name, one in idle.items()
+        }
     seen = {name: one for name, one in seen.items() if bucket.at_s - one.last_s < GONE_S}
     if len(seen) > EVALUATORS_MAX:
         seen = dict(sorted(seen.items(), key=lambda item: (-item[1].last_s, item[0]))[:EVALUATORS_MAX])
@@ -81,20 +86,28 @@ def missing(coverage: Coverage, at_s: int, limits: Limits) -> Iterator[Missing]:
     for name, one in sorted(coverage.seen.items()):
         if one.n < SEEN_MIN or one.last_s - one.first_s < DAY_S:
             continue
-        found = _silent(name, one, at_s, limits) or _skipping(name, one, (now, coverage.before), limits)
+        sums = (now, coverage.before)
+        found = _silent(name, one, sums, at_s, limits) or _skipping(name, one, sums, limits)
         if found:
             yield found
 
 
-def _silent(name: str, one: Seen, at_s: int, limits: Limits) -> Missing | None:
+Sums = tuple[dict[str, int], dict[str, int]]  # of the last day, and before
+
+
+def _silent(name: str, one: Seen, sums: Sums, at_s: int, limits: Limits) -> Missing | None:
     since_s = at_s - one.last_s - HOUR_S  # the end of the hour in which it was seen
-    if since_s < limits.silent_s or one.idle < max(1, 2 * one.gap):
+    looked, ended = (sum(part.get(what, 0) for part in sums) for what in (BY + name, ENDED))
+    usual = min(1.0, looked / max(1, ended - one.ended))
+    if since_s < limits.silent_s or one.idle < max(1, 2 * one.gap) or usual * one.ended < EXPECTED:
         return None
-    observed = f"no evaluation for {since_s // HOUR_S} hours, sessions ended in {one.idle} of them"
-    return Missing(name, "is silent", observed, f"one at least every {one.gap + 1} hours in which sessions end")
+    observed = f"no evaluation for {since_s // HOUR_S} hours, in which {one.ended} sessions ended"
+    return Missing(
+        name, "is silent", observed, f"{usual:.0%} of the sessions, and never a pause of {2 * one.gap} hours"
+    )
 
 
-def _skipping(name: str, one: Seen, sums: tuple[dict[str, int], dict[str, int]], limits: Limits) -> Missing | None:
+def _skipping(name: str, one: Seen, sums: Sums, limits: Limits) -> Missing | None:
     now, before = sums
     ended, ended_before = now.get(ENDED, 0), before.get(ENDED, 0)
     n, n_before = now.get(BY + name, 0), before.get(BY + name, 0)

@@ -32,7 +32,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     holds_min: Annotated[int, Meta(ge=1)] = 3  # errors in the window: while there are as many, it is not over
 
 
-class Known(Struct, frozen=True, array_like=True):
+class Known(Struct, frozen=True, array_like=True, gc=False):
     """One error of the dependency, over all who met it."""
 
     began_s: int
@@ -42,7 +42,7 @@ class Known(Struct, frozen=True, array_like=True):
     told_s: int = 0  # since when it is trouble; 0: it is not
 
 
-class Errors(Struct, frozen=True, array_like=True):
+class Errors(Struct, frozen=True, array_like=True, gc=False):
     known: dict[str, Known] = {}  # tool, kind and template
 
 

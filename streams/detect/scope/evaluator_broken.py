@@ -28,7 +28,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sessions_min: Count = 50  # in a day, and before it
 
 
-class Broken(Struct, frozen=True, array_like=True):
+class Broken(Struct, frozen=True, array_like=True, gc=False):
     """Of an evaluator the window, of an agent the coverage."""
 
     window: Window = Window()

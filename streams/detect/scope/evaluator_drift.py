@@ -30,7 +30,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sigmas: Annotated[float, Meta(gt=0, le=100)] = 4.5  # how sure
 
 
-class Scores(Struct, frozen=True, array_like=True):
+class Scores(Struct, frozen=True, array_like=True, gc=False):
     """Some scores as sums: all a mean, a spread and a scale are made of."""
 
     at_s: int = 0
@@ -42,7 +42,7 @@ class Scores(Struct, frozen=True, array_like=True):
     sizes: dict[int, int] = {}  # powers of two
 
 
-class Drift(Struct, frozen=True, array_like=True):
+class Drift(Struct, frozen=True, array_like=True, gc=False):
     hours: tuple[Scores, ...] = ()
     before: Scores = Scores()
     release: str = ""  # seen last
@@ -109,7 +109,8 @@ class EvaluatorDrift(Bucketed[Thresholds, Drift]):
         """Welch's test (1947) and a size worth telling: what is observed and what was expected."""
         one, other = _moments(now), _moments(before)
         worse = one.mean - other.mean if 2 * now.lower > now.n else other.mean - one.mean
-        error = math.sqrt(one.variance / now.n + other.variance / before.n)
+        # A few scores are alike by chance sooner than they scatter by chance: their own variance may only be more.
+        error = math.sqrt(max(one.variance, other.variance) / now.n + other.variance / before.n)
         usual = max(abs(other.mean), math.sqrt(other.variance))  # a mean near zero: nothing to be relative to
         if worse < limits.drop * usual or worse <= limits.sigmas * error or usual <= 0:
             return None

@@ -24,7 +24,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     baselines: dict[str, Rate] = {}  # by evaluator name: failure rates that are known, to begin with
 
 
-class Evaluated(Struct, frozen=True, array_like=True):
+class Evaluated(Struct, frozen=True, array_like=True, gc=False):
     arms: banks.Arms = ()
 
 

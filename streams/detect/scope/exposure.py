@@ -17,7 +17,7 @@ MINUTES_MAX = 4096  # open ones; those furthest ahead of the clock are summed up
 MARKS_MAX = 4096  # bad once per user, failure group and day; the oldest are forgotten
 
 
-class Minutes(Struct, frozen=True, array_like=True):
+class Minutes(Struct, frozen=True, array_like=True, gc=False):
     subject: tuple[str, ...]
     open: dict[float, tuple[int, int]] = {}  # minute -> sessions, bad
     closed_s: float = 0.0

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from ...records import Excerpt, Fact, Finding, Severity
 from ..facts import latest
+from ..methods.cusum import upper
 from ..methods.proportions import wilson
 from .bucketed import Bucket, Bucketed, Words
 from .window import Window, aligned, slid
@@ -17,7 +18,7 @@ SPAN_S = 600
 BEFORE_MIN = 50  # of the days before, to be measured by them
 BEFORE_MAX = 500  # then half of them are forgotten
 USUAL_MIN = 0.05
-SURE_Z = 2.33  # one-sided 99 %
+SURE_Z = 2.58  # one-sided 99.5 %
 RELEASES_MAX = 8
 NEGATIVE, ALL = "-", "n"
 
@@ -29,7 +30,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window_s: Annotated[int, Meta(ge=SPAN_S, le=7 * 86400)] = 86400
 
 
-class Heard(Struct, frozen=True, array_like=True):
+class Heard(Struct, frozen=True, array_like=True, gc=False):
     window: Window = Window()
     before: tuple[int, int] = (0, 0)  # negative, all
     on: bool = False
@@ -109,9 +110,9 @@ def _forgetting(counts: tuple[int, int]) -> tuple[int, int]:
 
 
 def _limit(before: tuple[int, int], limits: Thresholds) -> float:
-    """Times what was usual; never beyond the middle between that and everything."""
+    """Times what may have been usual; never beyond the middle between that and everything."""
     negative, every = before
     if every < BEFORE_MIN:
         return limits.share
-    usual = max(USUAL_MIN, negative / every)
+    usual = max(USUAL_MIN, upper(negative + 0.5, every - negative + 0.5))
     return min(limits.times * usual, (1 + usual) / 2)

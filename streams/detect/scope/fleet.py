@@ -23,7 +23,7 @@ class CrashThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     nodes_min: Annotated[int, Meta(ge=1)] = 2  # from so many on somebody is paged
 
 
-class Crashes(Struct, frozen=True, array_like=True):
+class Crashes(Struct, frozen=True, array_like=True, gc=False):
     window: Window = Window()
 
 
@@ -71,13 +71,13 @@ class FleetThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     steady_min: Annotated[float, Meta(gt=0, le=1)] = 0.8  # share of five-minute spans in which an agent is always heard
 
 
-class Present(Struct, frozen=True, array_like=True):
+class Present(Struct, frozen=True, array_like=True, gc=False):
     first_s: int
     last_s: int
     share: float = 1.0  # of the spans, averaged exponentially, when it was last heard
 
 
-class Fleet(Struct, frozen=True, array_like=True):
+class Fleet(Struct, frozen=True, array_like=True, gc=False):
     agents: dict[str, Present] = {}
 
 

@@ -10,12 +10,14 @@ from msgspec import Meta, Struct
 from ...records import Excerpt, Fact, Finding, Severity
 from ..facts import latest
 from ..methods.burn import SLOW, Burn, Ring, add, burning, window
+from ..methods.surprise import surprise
 from .banks import lowered
 from .bucketed import Bucket, Bucketed, Words
 from .session_failures import bad_of
 
 Count = Annotated[int, Meta(ge=1, le=10**6)]
 RELEASES_MAX = 4
+SURE = 1.3  # -log10 of one in twenty
 SAMPLES_S = 3600  # bad sessions are evidence for so long
 LENGTHS = {300: "5 minutes", 1800: "30 minutes", 3600: "1 hour", 21600: "6 hours", 259200: "3 days"}
 
@@ -25,7 +27,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slow_bad_min: Count = 5  # and of what becomes a ticket
 
 
-class Burnt(Struct, frozen=True, array_like=True):
+class Burnt(Struct, frozen=True, array_like=True, gc=False):
     ring: Ring = Ring()
     releases: tuple[str, ...] = ()  # of bad sessions, the last ones
     samples: tuple[Excerpt, ...] = ()
@@ -71,10 +73,17 @@ class ObjectiveBurn(Bucketed[Thresholds, Burnt]):
             return after, ()
         limits = self.limits_for(agent)
         burns = burning(ring, now_s, 1 - objective, min(limits.bad_min, limits.slow_bad_min))
-        enough = [one for one in burns if one.bad >= (limits.slow_bad_min if one.pair is SLOW else limits.bad_min)]
+        enough = [one for one in burns if self._enough(one, limits)]
         if not enough:
             return after, ()
         return after, (self._finding(enough[0], objective, after, bucket, words),)
+
+    def _enough(self, burn: Burn, limits: Thresholds) -> bool:
+        """A slow burn may be chance: more is bad than ought to be in one of twenty such windows."""
+        if burn.pair is not SLOW:
+            return burn.bad >= limits.bad_min
+        due = burn.bad / burn.long if burn.long else 0.0
+        return burn.bad >= limits.slow_bad_min and surprise(burn.bad, due) >= SURE
 
     def _finding(self, burn: Burn, objective: float, state: Burnt, bucket: Bucket, words: Words) -> Finding:
         _, agent, environment = words

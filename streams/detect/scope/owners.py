@@ -15,7 +15,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exempt: list[str] = []  # globs of agents that need none
 
 
-class Sessions(Struct, frozen=True, array_like=True):
+class Sessions(Struct, frozen=True, array_like=True, gc=False):
     """Of this agent, without an owner."""
 
     count: int = 0

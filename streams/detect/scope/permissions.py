@@ -22,7 +22,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     denied_min: Annotated[int, Meta(ge=1)] = 5
 
 
-class Denials(Struct, frozen=True, array_like=True):
+class Denials(Struct, frozen=True, array_like=True, gc=False):
     window: Window = Window()
     began_s: int = 0
     actions: dict[str, int] = {}  # what was ever denied -> when last

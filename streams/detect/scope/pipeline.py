@@ -27,7 +27,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     isolated_max: Limit = 0  # records that made a detector raise, in the window
 
 
-class Numbers(Struct, frozen=True, array_like=True):
+class Numbers(Struct, frozen=True, array_like=True, gc=False):
     window: Window = Window()
 
 

@@ -28,7 +28,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     holds_share: Annotated[float, Meta(ge=0, le=1)] = 0.05  # while it is as high, it is not over
 
 
-class Calls(Struct, frozen=True, array_like=True):
+class Calls(Struct, frozen=True, array_like=True, gc=False):
     window: Window = Window()
     usual: float = 0.0  # errors per call, learned from what has left the window
     seen: int = 0  # calls it was learned from, at most those of a day

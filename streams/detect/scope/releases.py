@@ -33,7 +33,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
-class Kind(Struct, frozen=True, array_like=True):
+class Kind(Struct, frozen=True, array_like=True, gc=False):
     """Sessions of one kind of task at one release."""
 
     n: int = 0
@@ -44,14 +44,14 @@ class Kind(Struct, frozen=True, array_like=True):
     worse: dict[str, tuple[float, str]] = {}  # by measure: how many times, and in words
 
 
-class Release(Struct, frozen=True, array_like=True):
+class Release(Struct, frozen=True, array_like=True, gc=False):
     name: str
     begun_s: int
     seen_s: int
     kinds: dict[str, Kind] = {}
 
 
-class Known(Struct, frozen=True, array_like=True):
+class Known(Struct, frozen=True, array_like=True, gc=False):
     releases: tuple[Release, ...] = ()  # by their beginning
 
 

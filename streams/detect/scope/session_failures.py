@@ -22,7 +22,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sessions_min: Annotated[int, Meta(ge=1, le=10**6)] = 30
 
 
-class Ended(Struct, frozen=True, array_like=True):
+class Ended(Struct, frozen=True, array_like=True, gc=False):
     arms: banks.Arms = ()
 
 

@@ -17,7 +17,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parts: list[str] = field(default_factory=lambda: ["prompt", "tools", "config", "model"])  # that must not differ
 
 
-class Seen(Struct, frozen=True, array_like=True):
+class Seen(Struct, frozen=True, array_like=True, gc=False):
     hashes: dict[str, tuple[str, ...]] = {}  # part -> what it was, in order of first sight
 
 

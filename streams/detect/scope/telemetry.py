@@ -25,7 +25,7 @@ class GapThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     usual_min: Annotated[int, Meta(ge=1)] = 20  # calls in five minutes: rarer agents are too rare to be missed
 
 
-class Rate(Struct, frozen=True, array_like=True):
+class Rate(Struct, frozen=True, array_like=True, gc=False):
     hours: dict[int, tuple[float, int]] = {}  # hour of the week -> mean calls of a span, spans
     recent: tuple[tuple[int, int, int], ...] = ()  # the last day's hours: start, calls, spans
     low: int = 0  # spans in a row
@@ -107,7 +107,7 @@ class LateThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     events_min: Annotated[int, Meta(ge=1)] = 20
 
 
-class Arrivals(Struct, frozen=True, array_like=True):
+class Arrivals(Struct, frozen=True, array_like=True, gc=False):
     window: Window = Window()
 
 

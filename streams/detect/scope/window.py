@@ -10,7 +10,7 @@ from msgspec import Struct
 SPANS_MAX = 400
 
 
-class Window(Struct, frozen=True, array_like=True):
+class Window(Struct, frozen=True, array_like=True, gc=False):
     """`parts` are (start, sums, marks) of the buckets that had anything, oldest first."""
 
     parts: tuple[tuple[int, dict[str, int], tuple[str, ...]], ...] = ()

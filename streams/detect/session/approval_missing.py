@@ -25,7 +25,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_call: bool = False  # a decision that names a call allows that call alone, not its action in the whole session
 
 
-class Allowed(Struct, frozen=True, array_like=True):
+class Allowed(Struct, frozen=True, array_like=True, gc=False):
     allowed: bytes = b""  # since when: of a request, a call, an action
     waiting: tuple[Held, ...] = ()
 

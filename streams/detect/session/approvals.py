@@ -26,7 +26,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pending_s: Annotated[float, Meta(gt=0, le=1e9)] = 1800.0
 
 
-class Asked(Struct, frozen=True, array_like=True):
+class Asked(Struct, frozen=True, array_like=True, gc=False):
     """Ids of requests, eight bytes each. One that was answered stays so, in whatever order the two arrive."""
 
     open: bytes = b""
@@ -51,14 +51,14 @@ def without(hashes: bytes, one: bytes) -> bytes:
     return b"".join(part for part in parts if part != one)
 
 
-class Request(Struct, frozen=True, array_like=True):
+class Request(Struct, frozen=True, array_like=True, gc=False):
     id: bytes
     since: datetime
     action: str
     evidence: Excerpt
 
 
-class Requests(Struct, frozen=True, array_like=True):
+class Requests(Struct, frozen=True, array_like=True, gc=False):
     agent: str
     open: tuple[Request, ...] = ()
     answered: bytes = b""

@@ -23,7 +23,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     targets_max: Annotated[int, Meta(ge=1, le=FILES_MAX)] = 30  # distinct files and other targets of one root session
 
 
-class Written(Struct, frozen=True, array_like=True):
+class Written(Struct, frozen=True, array_like=True, gc=False):
     targets: bytes = b""  # hashes; one more than allowed is enough to know
 
 

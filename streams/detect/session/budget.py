@@ -25,7 +25,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     warn_share: Annotated[float, Meta(gt=0, le=1)] = 0.8  # of the budget: worth a ticket; beyond all of it, a page
 
 
-class Purse(Struct, frozen=True, array_like=True):
+class Purse(Struct, frozen=True, array_like=True, gc=False):
     nano: int = 0
     tokens: int = 0
     root: str = ""  # its agent, once it was heard

@@ -25,6 +25,7 @@ class ToolFacts:
     """Kinds tool, tool_error, write and retrieval. A person's denial is no error of the tool."""
 
     name, version, memory = "facts.tool", 1, Nothing
+    by_session = True
     reads: tuple[type, ...] = (ToolCalled,)
     order: Order = "free"
 
@@ -66,6 +67,7 @@ class ModelFacts:
     """Kinds model and provider."""
 
     name, version, memory = "facts.model", 1, Nothing
+    by_session = True
     reads: tuple[type, ...] = (LlmCalled,)
     order: Order = "free"
 

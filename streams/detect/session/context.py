@@ -23,7 +23,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cut_min: Annotated[int, Meta(ge=1)] = 3  # answers of a session that ended for want of room
 
 
-class Pressed(Struct, frozen=True, array_like=True):
+class Pressed(Struct, frozen=True, array_like=True, gc=False):
     cut: int = 0
     evidence: tuple[Excerpt, ...] = ()  # of what was cut off
     full_at: datetime | None = None  # when it was told that the window is full

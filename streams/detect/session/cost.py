@@ -26,7 +26,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     budget: Amount = 10.0  # hard: worth a page; a budget that somebody set takes the place of both
 
 
-class Spent(Struct, frozen=True, array_like=True):
+class Spent(Struct, frozen=True, array_like=True, gc=False):
     nano: int = 0
     calls: int = 0
     unpriced: int = 0

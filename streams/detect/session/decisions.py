@@ -25,7 +25,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     medium_min: Annotated[int, Meta(ge=1, le=10**6)] = 5  # from so many on in one session it is medium, before low
 
 
-class Choices(Struct, frozen=True, array_like=True):
+class Choices(Struct, frozen=True, array_like=True, gc=False):
     calls: tuple[tuple[datetime, bytes], ...] = ()  # the agent's last ones: time and a short hash of the name
     waiting: tuple[Held, ...] = ()  # decisions whose call has not been judged
     count: int = 0

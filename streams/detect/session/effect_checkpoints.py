@@ -22,7 +22,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     within_s: Annotated[float, Meta(ge=0, le=1e9)] = 0.0  # how old it may be; 0: any of the session will do
 
 
-class Times(Struct, frozen=True, array_like=True):
+class Times(Struct, frozen=True, array_like=True, gc=False):
     made: tuple[float, ...] = ()  # checkpoints: the first, and the newest ones, in order
     waiting: tuple[Held, ...] = ()
 

@@ -70,6 +70,7 @@ class EvaluationFacts:
     """Kinds evaluation, evaluator, feedback and case. An evaluator that failed itself counts as broken, never as a pass."""
 
     name, version, memory = "facts.evaluation", 1, Nothing
+    by_session = True
     reads: tuple[type, ...] = (EvalScored,)
     order: Order = "free"
 

@@ -13,7 +13,7 @@ from ..facts import BUCKET_S, bucket_of
 BAD = (SessionStatus.failed, SessionStatus.timed_out)
 
 
-class Counted(Struct, frozen=True, array_like=True):
+class Counted(Struct, frozen=True, array_like=True, gc=False):
     """The session has been counted once."""
 
 
@@ -21,6 +21,7 @@ class ExposureFacts:
     """A session counts once, at its first start, end or evaluation; bad once per user, failure group and day."""
 
     name, version, memory = "facts.exposure", 1, Counted
+    by_session = True
     reads: tuple[type, ...] = (SessionStarted, SessionEnded, EvalScored)
     order: Order = "near"
 

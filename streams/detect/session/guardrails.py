@@ -25,7 +25,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     guardrails: list[str] = field(default_factory=lambda: ["*guardrail*"])
 
 
-class Denials(Struct, frozen=True, array_like=True):
+class Denials(Struct, frozen=True, array_like=True, gc=False):
     last: tuple[Excerpt, ...]
 
 

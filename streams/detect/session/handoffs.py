@@ -26,7 +26,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cycles: Annotated[int, Meta(ge=1)] = 2  # how often the work has gone round
 
 
-class Graph(Struct, frozen=True, array_like=True):
+class Graph(Struct, frozen=True, array_like=True, gc=False):
     """Who handed over to whom how often. Agents are numbers: their place in `names`."""
 
     names: tuple[str, ...] = ()

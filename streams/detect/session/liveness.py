@@ -35,7 +35,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     progress_s: Annotated[float, Meta(gt=0, le=1e9)] = 900.0  # without an event that is no heartbeat
 
 
-class Pulse(Struct, frozen=True, array_like=True):
+class Pulse(Struct, frozen=True, array_like=True, gc=False):
     moved: datetime | None = None  # the end of the minute of the newest progress
     beat: datetime | None = None
     interval_s: float = 0.0

@@ -33,7 +33,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     last_call: bool = True  # a failing last tool call contradicts, too
 
 
-class Outcome(Struct, frozen=True, array_like=True):
+class Outcome(Struct, frozen=True, array_like=True, gc=False):
     calls: tuple[tuple[datetime, Excerpt | None], ...] = ()  # the agent's last tool calls in order; shown if it failed
     judged: Excerpt | None = None  # the first evaluation that says the session failed
     ended: Held | None = None  # the last end of all: its status, and whether it was verified

@@ -26,12 +26,12 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     depth_max: Annotated[int, Meta(ge=0, le=1000)] = 3  # of delegation; `depth_max` of an agent's rule takes its place
 
 
-class Span(Struct, frozen=True, array_like=True):
+class Span(Struct, frozen=True, array_like=True, gc=False):
     first: datetime
     newest: datetime
 
 
-class Run(Struct, frozen=True, array_like=True):
+class Run(Struct, frozen=True, array_like=True, gc=False):
     """Events that came on time and those that came late are measured apart: their clocks cannot be compared."""
 
     steps: int = 0

@@ -15,6 +15,7 @@ class OwnerFacts:
     """Kind owner. A subagent belongs to whoever owns its root session."""
 
     name, version, memory = "facts.owner", 1, Nothing
+    by_session = True
     reads: tuple[type, ...] = (SessionStarted,)
     order: Order = "free"
 

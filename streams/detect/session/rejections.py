@@ -20,7 +20,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
-class Seen(Struct, frozen=True, array_like=True):
+class Seen(Struct, frozen=True, array_like=True, gc=False):
     reasons: dict[str, int] = {}
 
 

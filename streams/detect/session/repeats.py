@@ -33,7 +33,7 @@ _pack = Layout("<II").pack
 T = TypeVar("T", bound=Struct)
 
 
-class LastCalls(Struct, frozen=True, array_like=True):
+class LastCalls(Struct, frozen=True, array_like=True, gc=False):
     ids: bytes
     evidence: tuple[Excerpt, ...] = ()  # the newest calls, as far as they were made before
 

@@ -18,6 +18,7 @@ class PermissionFacts:
     """Kind permission: per action, with the sessions that were denied."""
 
     name, version, memory = "facts.permission", 1, Nothing
+    by_session = True
     reads: tuple[type, ...] = (PermissionChecked,)
     order: Order = "free"
 
@@ -42,6 +43,7 @@ class NumberFacts:
     """Kind number: what an agent measures of itself, in its heartbeats, in millionths. Absurd numbers are left out."""
 
     name, version, memory = "facts.number", 1, Nothing
+    by_session = True
     reads: tuple[type, ...] = (Heartbeat,)
     order: Order = "free"
 

@@ -26,7 +26,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retry_cost_min: Annotated[float, Meta(ge=0, le=1e9)] = 0.25  # currency units that went into retries
 
 
-class Retries(Struct, frozen=True, array_like=True):
+class Retries(Struct, frozen=True, array_like=True, gc=False):
     nano: int = 0
     retry_nano: int = 0
     retries: int = 0

@@ -88,7 +88,7 @@ class Grace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     grace_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0  # of event time, for a checkpoint that is said late
 
 
-class Created(Struct, frozen=True, array_like=True):
+class Created(Struct, frozen=True, array_like=True, gc=False):
     created: bytes = b""  # hashes of checkpoint ids
     waiting: tuple[Held, ...] = ()
 

@@ -38,7 +38,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answer_tokens_max: Annotated[int, Meta(ge=0, le=1000)] = 3  # of an empty answer; 0: never mind
 
 
-class Work(Struct, frozen=True, array_like=True):
+class Work(Struct, frozen=True, array_like=True, gc=False):
     expected: tuple[str, ...] = ()  # kinds of effects that the root session's start names
     made: tuple[str, ...] = ()  # kinds that were made
     results: tuple[float, ...] = ()  # when a result said whether it was empty, with a minus if it was

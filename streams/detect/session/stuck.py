@@ -46,7 +46,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     other_wait_s: Seconds = 3600.0  # for something else, or it does not say for what
 
 
-class Beat(Struct, frozen=True, array_like=True):
+class Beat(Struct, frozen=True, array_like=True, gc=False):
     """The newest one."""
 
     at: datetime
@@ -55,7 +55,7 @@ class Beat(Struct, frozen=True, array_like=True):
     ref: str = ""
 
 
-class Watch(Struct, frozen=True, array_like=True):
+class Watch(Struct, frozen=True, array_like=True, gc=False):
     moved: datetime | None = None  # the newest sign of life that is no heartbeat
     due: datetime | None = None
     root: str = ""  # the root's agent, once it said that it is there; before, nobody is missed

@@ -32,14 +32,14 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     share_min: Annotated[float, Meta(ge=0, le=1)] = 0.5  # of that tool's calls, when the errors differ
 
 
-class Failed(Struct, frozen=True, array_like=True):
+class Failed(Struct, frozen=True, array_like=True, gc=False):
     tool: bytes  # the first seven bytes of its mark
     kind: str  # the error's class, or `timeout`
     words: str  # the skeleton of what it said
     evidence: Excerpt | None = None  # of the newest few
 
 
-class Told(Struct, frozen=True, array_like=True):
+class Told(Struct, frozen=True, array_like=True, gc=False):
     """A trouble that people know under these words, whatever words it gives up later."""
 
     tool: bytes
@@ -47,7 +47,7 @@ class Told(Struct, frozen=True, array_like=True):
     words: str
 
 
-class Calls(Struct, frozen=True, array_like=True):
+class Calls(Struct, frozen=True, array_like=True, gc=False):
     last: bytes  # a mark for each of the last calls, the newest at the end
     failed: tuple[Failed, ...] = ()  # those of them that failed, in the same order
     told: tuple[Told, ...] = ()

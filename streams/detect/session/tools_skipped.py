@@ -18,7 +18,7 @@ EXPECTED_MAX = 32
 CALLED_MAX = 128  # names of tools before the start is seen; with more of them nothing is said
 
 
-class Plan(Struct, frozen=True, array_like=True):
+class Plan(Struct, frozen=True, array_like=True, gc=False):
     begun: bool = False
     expected: tuple[str, ...] = ()
     called: bytes = b""  # short hashes: all tools until the start is seen, then the expected ones

@@ -20,7 +20,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calls_min: Annotated[int, Meta(ge=1, le=10**6)] = 2
 
 
-class Tools(Struct, frozen=True, array_like=True):
+class Tools(Struct, frozen=True, array_like=True, gc=False):
     begun: bool = False  # a start has been seen, or is not waited for any longer
     lists: tuple[tuple[float, bytes], ...] = ()  # since when, and short hashes of what was declared then
     count: int = 0

@@ -43,7 +43,7 @@ BAD = (SessionStatus.failed, SessionStatus.timed_out)
 _moment = lru_cache(maxsize=65_536)(moment)
 
 
-class Still(Struct, frozen=True, array_like=True):
+class Still(Struct, frozen=True, array_like=True, gc=False):
     """What calls do not change."""
 
     address: tuple[str, str, str]  # agent, release, environment
@@ -55,7 +55,7 @@ class Still(Struct, frozen=True, array_like=True):
     due_s: float = 0.0
 
 
-class Totals(Struct, frozen=True, array_like=True):
+class Totals(Struct, frozen=True, array_like=True, gc=False):
     still: Still
     began_s: float = 0.0
     last_s: float = 0.0
@@ -75,6 +75,7 @@ class SessionFacts:
     """Kinds session, spent, alive, config, crash and late. The summary waits for the clock to pass the end."""
 
     name, version, memory = "facts.session", 1, Totals
+    by_session = True
     reads: tuple[type, ...] = (SessionStarted, LlmCalled, ToolCalled, Heartbeat, SessionEnded)
     order: Order = "near"  # the minutes in which it is said to be alive, the levels of what it spent
 

@@ -23,7 +23,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     approvers: tuple[str, ...] = ("human", "policy")  # kinds of those who may grant what the policy leaves out
 
 
-class Decided(Struct, frozen=True, array_like=True):
+class Decided(Struct, frozen=True, array_like=True, gc=False):
     decided: bytes = b""  # when a request, a call or an action on a thing was allowed, or with a minus denied
     granted: bytes = b""  # since when a request, a call or an action; kept only where the policy has rules
     denials: int = 0

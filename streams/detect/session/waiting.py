@@ -16,7 +16,7 @@ from ..shelf import moment
 HELD_MAX = 64  # of one session at a time; what comes beyond them is a burst of the same
 
 
-class Held(Struct, frozen=True, array_like=True):
+class Held(Struct, frozen=True, array_like=True, gc=False):
     """An event until it is judged: what a finding about it needs, and nothing else."""
 
     due_s: float

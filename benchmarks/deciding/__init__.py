@@ -1,0 +1,1 @@
+"""What detectors cost: events, facts and the measurements over them."""
