@@ -45,8 +45,8 @@ class EffectConflict(Bucketed[Thresholds, Writers]):
     def closed(self, state: Writers, bucket: Bucket, words: Words) -> tuple[Writers, tuple[Finding, ...]]:
         window = slid(state.window, bucket, self.thresholds.window_s)
         after = state if window is state.window else Writers(window)
-        who = sorted(mark.split("\x1f") for mark in window.marks)
-        agents, sessions = sorted({agent for agent, _ in who}), {session for _, session in who}
+        who = sorted(mark.partition("\x1f") for mark in window.marks)
+        agents, sessions = sorted({agent for agent, _, _ in who}), {session for _, _, session in who}
         if not bucket.sums or len(agents) < self.thresholds.agents_min or len(sessions) < 2:
             return after, ()
         named = ", ".join(agents[:NAMED_MAX])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -12,6 +13,7 @@ from ..methods.surprise import surprise
 from .bucketed import Bucket, Bucketed, Words
 
 ERRORS_MAX = 64  # different ones of one dependency; the longest silent is forgotten
+DIFFERENT_MAX = 200  # in one bucket; the rarest are left out
 AGENTS_MAX = 20
 WHO_MAX = 200  # agents and sessions of one part of the window
 PARTS_MAX = 500
@@ -103,7 +105,7 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
     def _finding(self, told: dict[str, Known], bucket: Bucket, words: Words) -> Finding:
         dependency = words[1]
         worst = min(told, key=lambda name: (-_errors(told[name]), name))
-        tool, kind, said = worst.split("\x1f")
+        tool, kind, said = worst.split("\x1f", 2)
         who = {one for known in told.values() for one in _who(known)}
         agents = sorted({one.partition("\x1f")[0] for one in who})
         errors = sum(map(_errors, told.values()))
@@ -126,23 +128,34 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
 
 def _with(known: dict[str, Known], bucket: Bucket) -> dict[str, Known]:
     """The bucket's errors under their templates; one that widens takes what it was known by along."""
-    for name in sorted(bucket.sums):
-        tool, kind, said = [*name.split("\x1f"), "", ""][:3]
-        alike = [one.split("\x1f")[2] for one in known if one.startswith(f"{tool}\x1f{kind}\x1f")]
+    met = _met(bucket)
+    for name in _most(bucket.sums):
+        tool, kind, said = [*name.split("\x1f", 2), "", ""][:3]
+        alike = [one.split("\x1f", 2)[2] for one in known if one.startswith(f"{tool}\x1f{kind}\x1f")]
         template, before = merged(alike, said)
         place = f"{tool}\x1f{kind}\x1f{template}"
         if before is not None:
             known[place] = known.pop(f"{tool}\x1f{kind}\x1f{before}")
         one = known.get(place) or Known(bucket.at_s)
-        who = _of(name, bucket)
-        parts = (*one.parts, (bucket.at_s, bucket.sums[name], who))[-PARTS_MAX:]
+        parts = (*one.parts, (bucket.at_s, bucket.sums[name], tuple(met.get(name, ())[:WHO_MAX])))[-PARTS_MAX:]
         known[place] = Known(one.began_s, parts, one.usual, one.learned_s, one.told_s)
     return known
 
 
-def _of(name: str, bucket: Bucket) -> tuple[str, ...]:
-    """Who met this error in the bucket: `agent`, `session`."""
-    return tuple(mark.partition("\x1e")[2] for mark in bucket.marks if mark.partition("\x1e")[0] == name)[:WHO_MAX]
+def _most(sums: Mapping[str, int]) -> list[str]:
+    """Thousands of different errors, each compared with all that are known, would take longer than the bucket."""
+    if len(sums) <= DIFFERENT_MAX:
+        return sorted(sums)
+    return sorted(sorted(sums, key=lambda name: (-sums[name], name))[:DIFFERENT_MAX])
+
+
+def _met(bucket: Bucket) -> dict[str, list[str]]:
+    """Who met which error in the bucket: `agent`, `session`."""
+    found: dict[str, list[str]] = {}
+    for mark in bucket.marks:
+        name, _, who = mark.partition("\x1e")
+        found.setdefault(name, []).append(who)
+    return found
 
 
 def _errors(one: Known) -> int:
