@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from .agents import Given
+from .scope.agent_budgets import AgentBudget
 from .scope.behaviour import BehaviourDrift
 from .scope.cases import EvaluatorFlakes, EvaluatorRegressions
 from .scope.conflicts import EffectConflict
+from .scope.cost_peers import CostPeers
+from .scope.cost_rate import CostRate
+from .scope.cost_telemetry import TelemetryMissing, Unpriced
 from .scope.dependencies import DependencyErrors
 from .scope.evaluator_broken import EvaluatorBroken
 from .scope.evaluator_drift import EvaluatorDrift
@@ -24,6 +28,7 @@ from .scope.providers import ProviderIncident
 from .scope.releases import VersionRegression
 from .scope.session_failures import SessionFailures
 from .scope.skew import ConfigSkew
+from .scope.success_runaway import SuccessRunaway
 from .scope.telemetry import TelemetryGap, TelemetryLate
 from .session.approval_missing import ApprovalMissing
 from .session.approvals import ApprovalStalled
@@ -109,6 +114,12 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     OwnerMissing,
     VersionRegression,
     BehaviourDrift,
+    CostRate,
+    CostPeers,
+    AgentBudget,
+    SuccessRunaway,
+    Unpriced,
+    TelemetryMissing,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (

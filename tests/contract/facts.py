@@ -42,6 +42,8 @@ def session(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 def model(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     sums = {"calls": 3, "errors": chance.randrange(3), "input": 3000, "output": 400, "nano": chance.randrange(10**10)}
     sums |= {chance.choice(("priced", "unpriced")): 3, f"ms#{index(chance.randrange(1, 5000))}": 3}
+    if 2 * HALF_S - 150 < who["at"] < 2 * HALF_S:
+        sums = {"calls": 9}  # neither tokens nor a cost
     return {"subject": (agent, who["release"], "prod", "openai", "gpt-5"), "sums": sums}
 
 
@@ -163,6 +165,7 @@ KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
 USUAL_S = 3.0
 PACE: dict[str, float] = {  # by detector: seconds between records, for those that look at hours
     "behaviour.drift": 120.0,
+    "cost.success_runaway": 1700.0,
     "eval.drift": 600.0,
     "fleet.heartbeat": 300.0,
     "telemetry.gap": 900.0,

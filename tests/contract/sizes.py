@@ -18,7 +18,7 @@ from streams import policy
 from streams.detect.catalogue import DETECTORS, scope_deciders, session_detectors
 
 FILE = Path(__file__).resolve().parents[2] / "streams/detect/sizes.toml"
-POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n[[agents]]\nmatch = ["*"]\nobjective = 0.99\n'
+POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n[[agents]]\nmatch = ["*"]\nobjective = 0.99\nbudget_month = 50.0\n'
 TYPICAL = 200
 WEEK, FAR_S = 500, 1200.0
 TOLERANCE = 0.25

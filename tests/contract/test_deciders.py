@@ -24,9 +24,14 @@ usual_min = 1
 within_s = 5.0
 [detectors."behaviour.drift"]
 sessions_min = 10
+[detectors."cost.success_runaway"]
+sessions_min = 1
+floor = 0.01
 [[agents]]
 match = ["*"]
 objective = 0.99
+budget_day = 5.0
+budget_month = 50.0
 """
 VALUES = BookValues(owners=tuple(Owner(name=name) for name in ("s1", "mine", "yours")))
 
