@@ -124,8 +124,8 @@ def weighed() -> dict[str, dict[str, Any]]:
         bench = Bench(deciders(), history(WEIGHED, length))
         sizes = sorted(map(len, bench.store.values()))
         live = bench.fold._live[min(bench.store)]  # noqa: SLF001 - which of them weigh most
-        most = sorted(live.kept.items(), key=lambda item: -len(item[1][1]))[:6]
-        heavy = {name: len(value) for name, (_, value) in most}
+        most = sorted(live.kept.items(), key=lambda item: -len(item[1].value))[:6]
+        heavy = {name: len(kept.value) for name, kept in most}
         found[f"{length} events"] = {"median_bytes": sizes[len(sizes) // 2], "max_bytes": sizes[-1], "heaviest": heavy}
     return found
 

@@ -19,7 +19,7 @@ from ..records import (
 )
 from ..step import Decider
 from .ports import Writes
-from .readers import Reader, Readers, Several
+from .readers import ABSENT, Reader, Readers, Several
 from .shelf import Live, moment, wanted
 from .stamps import Stamps
 from .wakes import Wakes
@@ -28,8 +28,6 @@ LIVE_MAX = 4_000  # decoded shelves kept between groups: more of them cost more 
 FRESHENED_S = 3600.0  # how old the newest time in the store may be
 SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
 SCOPE_IDLE_S = 14 * 24 * 3600.0
-
-ABSENT: Any = object()
 
 Recall = Callable[[str], bytes | None]
 
@@ -154,13 +152,13 @@ class Fold:
         if live is None and key not in self._gone:
             value = self.recall(key)
             if value is not None:
-                live = self._live[key] = Live.of(value)
+                live = self._live[key] = self._readers.ready(Live.of(value))
         return live
 
     def _shelf(self, key: str, partition: int) -> Live:
         live = self._existing(key)
         if live is None:
-            live = self._live[key] = Live(partition)
+            live = self._live[key] = self._readers.ready(Live(partition))
             self._gone.pop(key, None)
         return live
 
@@ -211,13 +209,14 @@ class Fold:
             if due > at_s:
                 break
             del live.due[name]
-            live.asked.pop(name, None)
             self._touched[key] = live
-            reader = self._readers.named.get(name)  # a decider may be gone from a newer release
-            if reader is not None:
-                out += self._stamps.on(self._steps((reader,), key, live, Tick(moment(due))), live, f"due/{due}", key)
+            reader = self._readers.named.get(name)
+            if reader is None:  # it is gone from this release
+                continue
+            live.asked[reader.number] = None
+            out += self._stamps.on(self._steps((reader,), key, live, Tick(moment(due))), live, f"due/{due}", key)
             if live.due.get(name, math.inf) <= due:  # would never end
-                del live.due[name]
+                self._due(reader, key, live, None)
                 self.isolated.append(Isolated(name, Tick(moment(due)), "asked for a tick at the tick's own time"))
         if not live.due and live.expires_s(self.idle_s) <= at_s:
             self._gone[key] = live.partition
@@ -237,25 +236,27 @@ class Fold:
     def _steps(self, readers: Several, key: str, live: Live, record: Any) -> list[Any]:
         """Each reader in turn. The loop that every event goes through a dozen times: no calls of our own in it."""
         said: list[Any] = []
-        memories, due, asked, news = live.memories, live.due, live.asked, False
+        memories, asked, news = live.memories, live.asked, False
         for reader in readers:
-            name = reader.name
+            number = reader.number
+            memory = memories[number]
             try:
-                memory = memories[name] if name in memories else live.memory(reader.decider)
+                if memory is ABSENT:
+                    memory = live.memory(reader)
                 if (reader.idle and memory is None) or (reader.asks and reader.decider.key(record) is None):
                     continue
                 step = reader.step(memory, record)
             except Exception as error:  # a decider's bug is its own: the others go on, the event becomes a dead letter
-                self.isolated.append(Isolated(name, record, repr(error)))
+                self.isolated.append(Isolated(reader.name, record, repr(error)))
                 news = True  # the dead letter has been said
                 continue
             remember, wake = step.remember, step.wake
             if remember is not memory:
-                memories[name] = remember
-                live.changed[name] = reader.version
+                memories[number] = remember
+                live.changed[number] = reader
                 news = True
-            if asked.get(name) is not wake if wake is not None else name in due:
-                self._due(name, key, live, wake)
+            if wake is not asked[number]:
+                self._due(reader, key, live, wake)
             if step.say:
                 said += step.say
                 news = True
@@ -263,19 +264,16 @@ class Fold:
             self._touched[key] = live
         return said
 
-    def _due(self, name: str, key: str, live: Live, wake: datetime | None) -> None:
+    def _due(self, reader: Reader, key: str, live: Live, wake: datetime | None) -> None:
+        live.asked[reader.number] = wake
         wake_s = wake.timestamp() if wake else None
-        if wake is None:
-            live.asked.pop(name, None)
-        else:
-            live.asked[name] = wake
-        if wake_s == live.due.get(name):
+        if wake_s == live.due.get(reader.name):
             return
         self._touched[key] = live
         if wake_s is None:
-            del live.due[name]
+            del live.due[reader.name]
         else:
-            live.due[name] = wake_s
+            live.due[reader.name] = wake_s
             self._wakes_of(live.partition).add(wake_s, key)
 
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ..records import Fact, LlmCalled, ToolCalled
 from ..step import Decider, Step
+from .shelf import Live
 from .traits import traits_of_model, traits_of_tool
 
 KINDS_MAX = 1000
+ABSENT: Any = object()  # a memory that was not looked at yet
+SOMETIME: Any = object()  # it is due, by the store
 
 
 class Reader(Struct, frozen=True):
     """A decider, with what the loop asks of it on every event looked up before."""
 
     decider: Decider[Any]
+    number: int
     name: str
     version: int
     step: Callable[[Any, Any], Step[Any]]
+    decode: Callable[[bytes], Any]
     asks: bool = False  # whether the record is for it, or for nobody, is said by its key
     idle: bool = False  # such a record does not concern it as long as it remembers nothing
 
@@ -39,9 +45,7 @@ class Heard(NamedTuple):
 
 class Readers:
     def __init__(self, deciders: Iterable[Decider[Any]]) -> None:
-        self.named = {
-            one.name: Reader(one, one.name, one.version, one.step) for one in deciders
-        }
+        self.named = {one.name: _reader(one, number) for number, one in enumerate(deciders)}
         self._events: dict[tuple[type, int], Heard] = {}
         self._facts: dict[str, Several] = {}
 
@@ -62,6 +66,14 @@ class Readers:
             found = self._events[kind, traits] = Heard((*own, *above), own, above)
         return found
 
+    def ready(self, live: Live) -> Live:
+        """Room for what each decider remembers, and who is due."""
+        live.memories, live.asked = [ABSENT] * len(self.named), [None] * len(self.named)
+        for name in live.due:
+            if name in self.named:  # a decider may be gone from a newer release
+                live.asked[self.named[name].number] = SOMETIME
+        return live
+
     def of_fact(self, kind: str) -> Several:
         found = self._facts.get(kind)
         if found is None:
@@ -70,6 +82,11 @@ class Readers:
             if len(self._facts) < KINDS_MAX:
                 self._facts[kind] = found
         return found
+
+
+def _reader(decider: Decider[Any], number: int) -> Reader:
+    decode = msgspec.msgpack.Decoder(decider.memory).decode
+    return Reader(decider, number, decider.name, decider.version, decider.step, decode)
 
 
 def _cares(reader: Reader, traits: int) -> bool:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from ..records import About
-from ..step import Decider
+
+if TYPE_CHECKING:
+    from .readers import Reader
 
 RECENT_MAX = 64
 FINGERPRINTS_MAX = 32
 OUTLIVES_S = 3600.0  # after the session ended: its echoes are still recognised
 ENDS_STEPS = 24  # an end may be noticed that part of the span later: whoever is used all the time waits in few places
 _HASH = 8
+
+
+class Kept(Struct, frozen=True, array_like=True, gc=False):
+    """A memory as it is stored."""
+
+    version: int
+    value: bytes
 
 
 class Shelf(Struct, array_like=True):
@@ -29,7 +38,7 @@ class Shelf(Struct, array_like=True):
     about: About
     positions: dict[str, int]
     recent: bytes
-    memories: dict[str, tuple[int, bytes]]
+    memories: dict[str, Kept]
     due: dict[str, float]
     said: dict[str, float]
 
@@ -63,61 +72,51 @@ _wanted = msgspec.msgpack.Decoder(_Wanted)
 _reached = msgspec.msgpack.Decoder(_Reached)
 
 
-class Live:
-    """A shelf while its group is folded: memories decoded on first use, encoded when they changed."""
+class Live(Struct, gc=False):
+    """A shelf while its group is folded: memories decoded on first use, encoded when they changed.
 
-    __slots__ = (
-        "about",
-        "asked",
-        "brief",
-        "changed",
-        "due",
-        "ended",
-        "kept",
-        "memories",
-        "newest_s",
-        "partition",
-        "positions",
-        "recent",
-        "said",
-    )
+    What a decider remembers is found by its number, not by its name: the loop looks a dozen times an event. Whoever
+    makes one lets `Readers.ready` see to that.
+    """
 
-    def __init__(self, partition: int) -> None:
-        self.partition = partition
-        self.newest_s = 0.0
-        self.ended = False
-        self.about = About()
-        self.brief: About | None = None  # as facts say it
-        self.positions: dict[str, int] = {}
-        self.recent = b""
-        self.kept: dict[str, tuple[int, bytes]] = {}  # as stored
-        self.memories: dict[str, Any] = {}  # decoded
-        self.changed: dict[str, int] = {}  # name -> version, since the last encoding
-        self.due: dict[str, float] = {}
-        self.asked: dict[str, datetime | None] = {}  # the very objects that `due` was made of
-        self.said: dict[str, float] = {}
+    partition: int
+    newest_s: float = 0.0
+    ended: bool = False
+    about: About = About()
+    positions: dict[str, int] = {}
+    recent: bytes = b""
+    kept: dict[str, Kept] = {}  # as stored, by name
+    due: dict[str, float] = {}
+    said: dict[str, float] = {}
+    brief: About | None = None  # as facts say it
+    memories: list[Any] = []  # decoded, by number
+    asked: list[datetime | None] = []  # for when each was last told to be woken: the very objects
+    changed: dict[int, Reader] = {}  # since the last encoding
 
     @classmethod
     def of(cls, value: bytes) -> Live:
-        shelf, live = _decoder.decode(value), cls.__new__(cls)
-        live.partition, live.newest_s, live.ended, live.about = (
+        shelf = _decoder.decode(value)
+        return cls(
             shelf.partition,
             shelf.newest_s,
             shelf.ended,
             shelf.about,
+            shelf.positions,
+            shelf.recent,
+            shelf.memories,
+            shelf.due,
+            shelf.said,
         )
-        live.positions, live.kept, live.due, live.said = shelf.positions, shelf.memories, shelf.due, shelf.said
-        live.recent, live.memories, live.changed, live.asked, live.brief = shelf.recent, {}, {}, {}, None
-        return live
 
     def encode(self) -> bytes:
-        for name, version in self.changed.items():
-            memory = self.memories[name]
+        kept, memories = self.kept, self.memories
+        for number, reader in self.changed.items():
+            memory = memories[number]
             if memory is None:
-                self.kept.pop(name, None)
+                kept.pop(reader.name, None)
             else:
-                self.kept[name] = (version, _encoder.encode(memory))
-        self.changed.clear()
+                kept[reader.name] = Kept(reader.version, _encoder.encode(memory))
+        self.changed = {}
         return _encoder.encode(
             Shelf(
                 self.partition,
@@ -126,7 +125,7 @@ class Live:
                 self.about,
                 self.positions,
                 self.recent,
-                self.kept,
+                kept,
                 self.due,
                 self.said,
             )
@@ -143,18 +142,15 @@ class Live:
         self.recent = added(self.recent, digest, RECENT_MAX)
         return False
 
-    def memory(self, decider: Decider[Any]) -> Any:
-        """What `decider` remembered here. An older version goes through its `upgrade`; without one it starts anew."""
-        name = decider.name
-        if name in self.memories:
-            return self.memories[name]
-        held = self.kept.get(name)
+    def memory(self, reader: Reader) -> Any:
+        """What it remembered here. An older version goes through its `upgrade`; without one it starts anew."""
+        held = self.kept.get(reader.name)
         memory: Any = None
-        if held is not None and held[0] == decider.version:
-            memory = msgspec.msgpack.decode(held[1], type=decider.memory)
-        elif held is not None and held[0] < decider.version and hasattr(decider, "upgrade"):
-            memory = decider.upgrade(*held)
-        self.memories[name] = memory
+        if held is not None and held.version == reader.version:
+            memory = reader.decode(held.value)
+        elif held is not None and held.version < reader.version and hasattr(reader.decider, "upgrade"):
+            memory = reader.decider.upgrade(held.version, held.value)
+        self.memories[reader.number] = memory
         return memory
 
     def expires_s(self, idle_s: float) -> float:

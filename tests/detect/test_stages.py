@@ -29,7 +29,7 @@ def story() -> Story:
 
 def memory(value: bytes, name: str, kind: type) -> Any:
     kept = msgspec.msgpack.decode(value, type=Shelf).memories.get(name)
-    return msgspec.msgpack.decode(kept[1], type=kind) if kept else None
+    return msgspec.msgpack.decode(kept.value, type=kind) if kept else None
 
 
 def counters(pair: Pair) -> tuple[dict[str, int], Counter[Any]]:
