@@ -21,6 +21,7 @@ SECTIONS = {
     "nab": "Numenta Anomaly Benchmark: realAdExchange and realAWSCloudwatch",
     "cost": "Cost rate of an agent, simulated",
     "evaluator": "Failure rate of an evaluator, simulated",
+    "scopes": "Evaluators, feedback, objectives, releases and habits, healthy and not, simulated",
     "loops": "Loops injected into real sessions",
     "fingerprints": "Error fingerprints on generated messages",
 }

@@ -44,7 +44,7 @@ def flakes() -> Bench:
 
 
 def test_a_case_that_stays_failed_is_a_regression_of_medium_severity(regressions: Bench) -> None:
-    assert regressions.runs_of(30) == []
+    assert regressions.runs_of(60) == []
     assert regressions.runs_of(2, 4) == []
     (found,) = regressions.run(4)
     assert (found.severity, found.count, found.observed) == ("medium", 1, "case-4 (3 in a row)")
@@ -53,7 +53,7 @@ def test_a_case_that_stays_failed_is_a_regression_of_medium_severity(regressions
 
 def test_a_case_with_little_history_must_fail_longer(regressions: Bench) -> None:
     regressions.runs_of(3)
-    assert regressions.runs_of(5, 4) == []
+    assert regressions.runs_of(6, 4) == []
     assert regressions.runs_of(1, 4) != []
 
 

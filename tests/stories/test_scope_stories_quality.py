@@ -75,10 +75,10 @@ def test_scores_that_slide_without_anything_failing_are_a_ticket_the_next_hours(
 def test_a_suite_with_a_flaky_case_and_one_that_stays_broken_is_two_tickets_and_no_page() -> None:
     chance = random.Random(5)
     events: list[Any] = []
-    for n in range(40):
+    for n in range(60):
         who = {"session": f"suite/{n}", "agent": "billing", "release": "7"}
         for number in range(40):
-            failed = (number == 3 and chance.random() < 0.4) or (number == 4 and n > 35)
+            failed = (number == 3 and chance.random() < 0.4) or (number == 4 and n > 55)
             events.append(b.eval_scored(600 * n, evaluator="suite", passed=not failed, case_id=f"case-{number}", **who))
     said = told(events)
     assert troubles(said) == {

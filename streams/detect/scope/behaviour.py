@@ -60,7 +60,7 @@ class BehaviourDrift(Bucketed[Thresholds, Habits]):
     )
     limits = Thresholds
     minimum = "50 ended sessions as what is usual, then two windows of 50 ended sessions and an hour each"
-    false_alarms = "0 of 300 agents in 100 windows each (benchmarks/detecting/scopes.py)"
+    false_alarms = "0 of 40 agents in 100 windows each (python -m benchmarks.detection --only scopes)"
 
     def words(self, fact: Fact) -> Words | None:
         return super().words(fact) if fact.kind == "tool" or ENDED in fact.sums else None

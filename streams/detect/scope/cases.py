@@ -17,7 +17,7 @@ NAME_MAX = 100
 STALE_S = 7 * 86400  # not evaluated for so long: it was taken away
 NAMED = 5  # cases in a sentence
 BETWEEN = "\x1f"
-HISTORY = 50  # evaluations of a case; then half of them are forgotten
+HISTORY = 100  # evaluations of a case; then half of them are forgotten
 FLIPS_OF = 40
 RELEASES_MAX = 8
 
@@ -139,7 +139,7 @@ def _flipped(one: Flake, result: Result, at_s: int, least: int) -> Flake:
 
 class RegressionLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     failures_min: Count = 3  # in a row, of a case that passed before
-    chance_max: Annotated[float, Meta(gt=0, lt=1)] = 0.00001  # of failing so often in a row when nothing is wrong
+    chance_max: Annotated[float, Meta(gt=0, lt=1)] = 0.000001  # of failing so often in a row when nothing is wrong
     cases_min: Count = 3  # falling with one release
 
 
@@ -172,10 +172,10 @@ class EvaluatorRegressions(OfCases[RegressionLimits, Past]):
         "Hold the release; a case whose expectation is out of date is a false positive."
     )
     limits = RegressionLimits
-    minimum = "one pass before; as many failures in a row as its history makes unlikely (1 in 100,000), at least 3"
+    minimum = "one pass before; as many failures in a row as its history makes unlikely (1 in a million), at least 3"
     false_alarms = (
-        "200 runs of a case that fails by chance: none of 4,000 at 1 %, 6 of 1,000 at 5 to 30 %; 100 cases of 1 % or 5 % "
-        "over a new release: 0 of 100 (simulation, benchmarks/detecting/scopes.py)"
+        "cases that fail by chance in 200 runs, named once: of 1,000 at 5 % less than 1, at 30 % 1; 100 cases over a new "
+        "release: 0 of 100 (python -m benchmarks.detection --only scopes)"
     )
 
     def closed(self, state: Past, bucket: Bucket, words: Words) -> tuple[Past, tuple[Finding, ...]]:

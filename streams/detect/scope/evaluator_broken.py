@@ -53,7 +53,7 @@ class EvaluatorBroken(Bucketed[Thresholds, Broken]):
     )
     limits = Thresholds
     minimum = "3 errors; silence and skipping: 20 evaluations over a day, skipping also 50 sessions before and in a day"
-    false_alarms = "errors: a rule. Silence and skipping: 0 of 300 agents in 30 days (benchmarks/detecting/scopes.py)"
+    false_alarms = "errors: a rule. Silence and skipping: 0 of 120 agents in 60 days (python -m benchmarks.detection --only scopes)"
 
     def words(self, fact: Fact) -> Words | None:
         if fact.kind == "evaluator":

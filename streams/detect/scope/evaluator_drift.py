@@ -71,7 +71,7 @@ class EvaluatorDrift(Bucketed[Thresholds, Drift]):
     limits = Thresholds
     minimum = "20 scores in the last hours and 20 before them; before that nothing is said"
     false_alarms = (
-        "0 of 400 evaluators in 60 days at 2 scores an hour to 200 (seeded simulation, benchmarks/detecting/scopes.py)"
+        "0 of 240 evaluators in 60 days, 2 or 20 scores an hour (python -m benchmarks.detection --only scopes)"
     )
 
     def words(self, fact: Fact) -> Words | None:

@@ -48,7 +48,10 @@ class EvaluatorFailures(Bucketed[Thresholds, Evaluated]):
         "30 evaluations, or 5 of a release whose predecessor is known; before that 6 failures in a row. "
         "A baseline is learned in batches of 64 and begins at 5 %."
     )
-    false_alarms = "0.4 pages per key and 43,200 evaluations at 5 % (benchmarks/scopes.py, seeded simulation)"
+    false_alarms = (
+        "pages per evaluator and 43,200 evaluations at 5 %: 0.4 one by one, 0.05 in buckets of ten "
+        "(python -m benchmarks.detection --only evaluator,scopes)"
+    )
 
     def words(self, fact: Fact) -> Words | None:
         agent, evaluator, _, environment = fact.subject

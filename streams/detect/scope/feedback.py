@@ -11,6 +11,7 @@ from ...records import Excerpt, Fact, Finding, Severity
 from ..facts import latest
 from ..methods.cusum import upper
 from ..methods.proportions import wilson
+from ..methods.surprise import surprise
 from .bucketed import Bucket, Bucketed, Words
 from .window import Window, aligned, slid
 
@@ -18,7 +19,8 @@ SPAN_S = 600
 BEFORE_MIN = 50  # of the days before, to be measured by them
 BEFORE_MAX = 500  # then half of them are forgotten
 USUAL_MIN = 0.05
-SURE_Z = 2.58  # one-sided 99.5 %
+SURE_Z = 2.58  # one-sided 99.5 %, against a limit
+SURE = 3.0  # -log10 of the chance, against what is usual
 RELEASES_MAX = 8
 NEGATIVE, ALL = "-", "n"
 
@@ -54,7 +56,10 @@ class NegativeFeedback(Bucketed[Thresholds, Heard]):
     )
     limits = Thresholds
     minimum = "10 answers in a day; before 50 of the days before are known, more than 20 % negative"
-    false_alarms = "below 1 per agent and year at 20 answers a day (simulation, benchmarks/detecting/scopes.py)"
+    false_alarms = (
+        "2 of 100 agents in 60 days at 20 answers a day, 10 % of them negative "
+        "(python -m benchmarks.detection --only scopes)"
+    )
 
     def span_s(self, words: Words) -> int:
         return aligned(SPAN_S, self.given.bucket_s)
@@ -73,8 +78,9 @@ class NegativeFeedback(Bucketed[Thresholds, Heard]):
         before = _forgetting(_known(state, window))
         every = window.total(ALL)
         bad = window.totals(NEGATIVE)
-        negative, limit = sum(bad.values()), _limit(before, limits)
-        sure = wilson(negative, every, SURE_Z)[0] > limit
+        negative, usual = sum(bad.values()), _usual(before)
+        limit = min(limits.times * usual, (1 + usual) / 2) if usual else limits.share
+        sure = surprise(negative, usual * every) >= SURE if usual else wilson(negative, every, SURE_Z)[0] > limit
         on = every >= limits.feedback_min and negative > limit * every and (sure or state.on)
         samples = latest(state.samples + bucket.samples) if negative else ()
         after = Heard(window, before, on, samples)
@@ -109,10 +115,7 @@ def _forgetting(counts: tuple[int, int]) -> tuple[int, int]:
     return negative, every
 
 
-def _limit(before: tuple[int, int], limits: Thresholds) -> float:
-    """Times what may have been usual; never beyond the middle between that and everything."""
+def _usual(before: tuple[int, int]) -> float:
+    """The share that may have been usual; 0: not known."""
     negative, every = before
-    if every < BEFORE_MIN:
-        return limits.share
-    usual = max(USUAL_MIN, upper(negative + 0.5, every - negative + 0.5))
-    return min(limits.times * usual, (1 + usual) / 2)
+    return max(USUAL_MIN, upper(negative + 0.5, every - negative + 0.5)) if every >= BEFORE_MIN else 0.0

@@ -50,7 +50,7 @@ class ObjectiveBurn(Bucketed[Thresholds, Burnt]):
     )
     limits = Thresholds
     minimum = "5 bad sessions in the long window; only agents with an objective"
-    false_alarms = "pages: 0 of 300 agents in 30 days at half of the budget's due, tickets: 0 of 300 (benchmarks/detecting/scopes.py)"
+    false_alarms = "0 of 40 agents in 30 days at half of what may be bad (python -m benchmarks.detection --only scopes)"
 
     def words(self, fact: Fact) -> Words | None:
         wanted = "ended" in fact.sums and self.rules(fact.subject[0]).objective is not None

@@ -47,7 +47,8 @@ class SessionFailures(Bucketed[Thresholds, Ended]):
         "A baseline is learned in batches of 64 and begins at 5 %."
     )
     false_alarms = (
-        "as eval.failure_rate: 0.4 pages per agent and 43,200 sessions at 5 % (benchmarks/detecting/scopes.py)"
+        "pages per agent and 43,200 sessions at 5 %: 0.4 one by one, 0.05 in buckets of ten "
+        "(python -m benchmarks.detection --only evaluator,scopes)"
     )
 
     def words(self, fact: Fact) -> Words | None:
