@@ -79,4 +79,4 @@ def test_an_agent_that_says_no_decisions_is_remembered_in_few_bytes() -> None:
         memory = step.remember
         assert step.wake is None
     assert memory is not None
-    assert len(memory.calls) == 5
+    assert len(memory.calls) == 5 * 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from struct import Struct as Layout
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -18,6 +19,8 @@ KEPT = 5  # calls that are remembered for a decision that arrives after them
 CALLS_MAX = 64  # while decisions wait
 WAITING_MAX = 16  # decisions without a call
 SHOWN_MAX = 3
+_ROW = Layout(f">d{SHORT}s")
+_pack, ROW = _ROW.pack, _ROW.size
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +29,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Choices(Struct, frozen=True, array_like=True, gc=False):
-    calls: tuple[tuple[datetime, bytes], ...] = ()  # the agent's last ones: time and a short hash of the name
+    calls: bytes = b""  # the agent's last ones in rows: time and a short hash of the name
     waiting: tuple[Held, ...] = ()  # decisions whose call has not been judged
     count: int = 0
     last: tuple[Excerpt, ...] = ()  # the decisions that were not followed
@@ -42,7 +45,7 @@ class DecisionMismatch(SessionDetector[Thresholds]):
     Judged once all events of the call's time are in.
     """
 
-    name, version, memory = "decision.mismatch", 1, Choices
+    name, version, memory = "decision.mismatch", 2, Choices
     reads: tuple[type, ...] = (DecisionMade, ToolCalled)
     order: Order = "free"
     severity: Severity = "medium"
@@ -59,11 +62,11 @@ class DecisionMismatch(SessionDetector[Thresholds]):
         if isinstance(record, ToolCalled):
             if record.data.by != "agent":
                 return Step(memory, (), _wake(memory) if memory else None)
-            call = (record.time, short(record.data.tool.name))
+            call = _pack(record.time.timestamp(), short(record.data.tool.name))
             if memory is None:
-                return Step(Choices((call,)))
+                return Step(Choices(call))
             if not memory.waiting:
-                return Step(Choices((*memory.calls[1 - KEPT :], call), (), memory.count, memory.last))
+                return Step(Choices(memory.calls[(1 - KEPT) * ROW :] + call, (), memory.count, memory.last))
             after = _followed_by(memory, call)
             return Step(after, (), _wake(after))
         if isinstance(record, Tick):
@@ -93,7 +96,7 @@ class DecisionMismatch(SessionDetector[Thresholds]):
         if not groups:
             return Step(memory, (), _wake(memory))
         last = (*memory.last, *(one.evidence for one in missed))[-SHOWN_MAX:]
-        kept = memory.calls if waiting else tuple(sorted(memory.calls)[-KEPT:])
+        kept = memory.calls if waiting else b"".join(_pack(*call) for call in calls[-KEPT:])
         after = Choices(kept, tuple(waiting), memory.count + len(missed), last)
         enough = missed and after.count >= self.limits_for(missed[-1].agent).mismatches_min
         return Step(after, (self._finding(after, missed[-1]),) if enough else (), _wake(after))
@@ -113,22 +116,22 @@ class DecisionMismatch(SessionDetector[Thresholds]):
         )
 
 
-def _followed_by(known: Choices, call: tuple[datetime, bytes]) -> Choices:
+def _followed_by(known: Choices, call: bytes) -> Choices:
     """Decisions whose call may be the one that is forgotten are not judged."""
-    calls, waiting = (*known.calls, call), known.waiting
-    if len(calls) > CALLS_MAX:
-        gone_s = calls[0][0].timestamp()
-        calls, waiting = calls[1:], tuple(one for one in waiting if one.due_s > gone_s)
+    calls, waiting = known.calls + call, known.waiting
+    if len(calls) > CALLS_MAX * ROW:
+        gone_s = _ROW.unpack_from(calls)[0]
+        calls, waiting = calls[ROW:], tuple(one for one in waiting if one.due_s > gone_s)
     return Choices(calls, waiting, known.count, known.last)
 
 
 def _forgotten(known: Choices, at: datetime) -> bool:
     """Whether the call after a decision that comes late may be among those not remembered any more."""
-    return len(known.calls) >= KEPT and not known.waiting and min(known.calls)[0] > at
+    return len(known.calls) >= KEPT * ROW and not known.waiting and _timed(known.calls)[0][0] > at.timestamp()
 
 
-def _timed(calls: tuple[tuple[datetime, bytes], ...]) -> list[tuple[float, bytes]]:
-    return sorted((at.timestamp(), name) for at, name in calls)
+def _timed(calls: bytes) -> list[tuple[float, bytes]]:
+    return sorted(_ROW.iter_unpack(calls))
 
 
 def _followed(group: list[Held], calls: list[tuple[float, bytes]], next_s: float) -> bool:

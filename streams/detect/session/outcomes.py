@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from struct import Struct as Layout
 from typing import Any
 
 from msgspec import Struct
@@ -14,12 +15,14 @@ from ..agents import matches
 from ..detector import SessionDetector
 from ..fold import excerpt
 from ..shelf import moment
+from .tables import HASH, split
 from .waiting import Held, held, releases
 
 FAILING = (Status.error, Status.timeout)
 OK = Status.ok
 LABEL_MAX = 200
 KEPT = 4
+_pack = Layout(">d").pack
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +37,8 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Outcome(Struct, frozen=True, array_like=True, gc=False):
-    calls: tuple[tuple[datetime, Excerpt | None], ...] = ()  # the agent's last tool calls in order; shown if it failed
+    worked: bytes = b""  # when the agent's last tool calls were that went well, in order: eight bytes each
+    failed: tuple[Excerpt, ...] = ()  # the last that failed, in order
     judged: Excerpt | None = None  # the first evaluation that says the session failed
     ended: Held | None = None  # the last end of all: its status, and whether it was verified
     due_s: float = 0.0  # when to judge, 0: not now
@@ -50,7 +54,7 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
     Subject: agent, and what contradicts: the last call's tool, the evaluator, or the verification.
     """
 
-    name, version, memory = "outcome.contradiction", 1, Outcome
+    name, version, memory = "outcome.contradiction", 2, Outcome
     reads: tuple[type, ...] = (ToolCalled, EvalScored, SessionEnded)
     order: Order = "free"
     severity: Severity = "medium"
@@ -64,7 +68,7 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
 
     def step(self, memory: Outcome | None, record: Any) -> Step[Outcome]:
         known = memory or NONE
-        if isinstance(record, ToolCalled):
+        if type(record) is ToolCalled:
             after = _called(known, record)
             if not after.due_s:  # as nearly always
                 return Step(memory if after is known else after)
@@ -88,7 +92,7 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
         if before is not None and (before.at, before.position) <= (shown.at, shown.position):
             return known
         due_s = known.due_s or (record.time.timestamp() if known.ended else 0.0)  # the end may have been judged
-        return Outcome(known.calls, shown, known.ended, due_s, known.told)
+        return Outcome(known.worked, known.failed, shown, known.ended, due_s, known.told)
 
     def _judge(self, memory: Outcome | None, at_s: float) -> Step[Outcome]:
         if memory is None or memory.due_s == 0.0 or memory.due_s > at_s:
@@ -98,13 +102,13 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
         if end is not None and end.words[0] == SessionStatus.succeeded:
             found = tuple(one for one in self._contradictions(memory, end) if one[0] not in memory.told)
         told = (*memory.told, *(what for what, _ in found))
-        after = Outcome(memory.calls, memory.judged, end, 0.0, told)
+        after = Outcome(memory.worked, memory.failed, memory.judged, end, 0.0, told)
         return Step(after, tuple(finding for _, finding in found))
 
     def _contradictions(self, memory: Outcome, end: Held) -> Iterator[tuple[str, Finding]]:
         if end.words[1] == "False":
             yield "verified", self._finding(end, {"check": "verified"}, "the session's own verification failed", None)
-        failed, judged = _last(memory.calls, end), memory.judged
+        failed, judged = _last(memory, end.due_s), memory.judged
         if judged is not None:
             name = judged.tool or ""
             yield "judged", self._finding(end, {"evaluator": name}, f"evaluator {name} says that it failed", judged)
@@ -127,29 +131,34 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
 
 def _called(known: Outcome, record: ToolCalled) -> Outcome:
     """A few calls are kept: an end may arrive after what a resumed session did next."""
-    data, calls, shown = record.data, known.calls, None
+    data, worked, failed = record.data, known.worked, known.failed
     if data.by != "agent":
         return known
-    if data.status in FAILING:
-        shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=data.error and data.error.type)
-    call = (record.time, shown)
-    if not calls or call[0] > calls[-1][0]:
-        calls = (*calls[1 - KEPT :], call)
+    if data.status is OK or data.status not in FAILING:
+        at = _pack(record.time.timestamp())
+        if worked[-HASH:] < at:  # packed, they have the order of the times
+            worked = worked[(1 - KEPT) * HASH :] + at
+        else:
+            worked = b"".join(sorted((*split(worked), at))[-KEPT:])
     else:
-        calls = tuple(sorted((*calls, call), key=_in_time))[-KEPT:]
-    return Outcome(calls, known.judged, known.ended, known.due_s, known.told)
+        shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=data.error and data.error.type)
+        failed = tuple(sorted((*failed, shown), key=_in_time))[-KEPT:]
+    return Outcome(worked, failed, known.judged, known.ended, known.due_s, known.told)
 
 
-def _in_time(call: tuple[datetime, Excerpt | None]) -> tuple[datetime, bool, str]:
-    """Of two at the same time the one that went well comes last."""
-    at, shown = call
-    return at, shown is None, shown.position if shown else ""
+def _in_time(one: Excerpt) -> tuple[datetime, str]:
+    return one.at, one.position
 
 
-def _last(calls: tuple[tuple[datetime, Excerpt | None], ...], end: Held) -> Excerpt | None:
-    """The last call before the end, when it failed."""
-    before = [shown for at, shown in calls if at.timestamp() <= end.due_s]
-    return before[-1] if before else None
+def _last(known: Outcome, end_s: float) -> Excerpt | None:
+    """The last call before the end, when it failed. Of two at the same time the one that went well comes last."""
+    failed = [one for one in known.failed if one.at.timestamp() <= end_s]
+    if not failed:
+        return None
+    at, end = _pack(failed[-1].at.timestamp()), _pack(end_s)
+    worked = list(split(known.worked))
+    forgotten = len(worked) == KEPT and at < worked[0]  # one of those may have come after it
+    return None if forgotten or any(at <= one <= end for one in worked) else failed[-1]
 
 
 def _ended(known: Outcome, record: SessionEnded) -> Outcome:
@@ -158,7 +167,7 @@ def _ended(known: Outcome, record: SessionEnded) -> Outcome:
     before = known.ended
     if before is not None and (before.due_s, before.evidence.position) >= (end.due_s, end.evidence.position):
         return known
-    return Outcome(known.calls, known.judged, end, end.due_s)
+    return Outcome(known.worked, known.failed, known.judged, end, end.due_s)
 
 
 def _wake(known: Outcome) -> datetime | None:
