@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -28,6 +27,7 @@ from ..fold import excerpt
 from ..methods.sketch import index
 from ..shelf import moment
 from .amounts import CALL_NANO_MAX, tokens_of
+from .arrival import seen
 from .calls import family
 
 NANO = 10**9
@@ -35,13 +35,13 @@ SPENT_MIN = NANO // 20  # a session is compared with its peers from 5 cents on
 SPENT_STEPS = 4  # per doubling
 GONE_S = 300.0  # silent for so long, having lived for less than YOUNG_S, without an end: it crashed
 YOUNG_S = 600.0
+GONE_AFTER = timedelta(seconds=YOUNG_S + GONE_S)
 LATE = timedelta(seconds=1)  # between happening and arriving
+EARLY = -LATE
 BACKFILL = timedelta(days=1)  # beyond, somebody brings in the past
 FLEET = "fleet"
 BAD = (SessionStatus.failed, SessionStatus.timed_out)
-
-_moment = lru_cache(maxsize=65_536)(moment)
-
+ERROR, TIMEOUT = Status.error, Status.timeout
 
 class Still(Struct, frozen=True, array_like=True, gc=False):
     """What calls do not change."""
@@ -52,7 +52,8 @@ class Still(Struct, frozen=True, array_like=True, gc=False):
     ended: str = ""
     node: str = ""
     end: Excerpt | None = None
-    due_s: float = 0.0
+    due: datetime | None = None
+    announced: bool = False  # by a start or a heartbeat: who sends neither sends no ends either, and has not vanished
 
 
 class Totals(Struct, frozen=True, array_like=True, gc=False):
@@ -74,7 +75,7 @@ class Totals(Struct, frozen=True, array_like=True, gc=False):
 class SessionFacts:
     """Kinds session, spent, alive, config, crash and late. The summary waits for the clock to pass the end."""
 
-    name, version, memory = "facts.session", 1, Totals
+    name, version, memory = "facts.session", 2, Totals
     by_session = True
     reads: tuple[type, ...] = (SessionStarted, LlmCalled, ToolCalled, Heartbeat, SessionEnded)
     order: Order = "near"  # the minutes in which it is said to be alive, the levels of what it spent
@@ -104,17 +105,17 @@ class SessionFacts:
             said.append(self._fact("alive", (FLEET, ctx.env), record, {"events": 1}, ctx.agent.id))
         if totals.nano != known.nano and totals.nano >= SPENT_MIN:
             totals = self._spent(totals, record, said)
-        if record.recordedtime is not None:
+        recorded = record.recordedtime
+        if recorded is not None and not EARLY <= recorded - record.time <= LATE:
             self._arrived(record, said)
-        due_s = totals.still.due_s
-        return Step(totals, tuple(said), _moment(due_s) if due_s else None)
+        return Step(totals, tuple(said), totals.still.due)
 
     def _started(self, known: Totals, record: SessionStarted, at_s: float, said: list[Fact]) -> Totals:
         data, ctx, still = record.data, record.data.ctx, known.still
         address, kind = (ctx.agent.id, ctx.agent.version, ctx.env), (data.task and data.task.kind) or still.kind
-        if still.starts:
+        if still.starts and not still.ended:
             said.append(self._fact("crash", (ctx.agent.id, ctx.env), record, {"restarts": 1}, ctx.node or ""))
-        else:
+        elif not still.starts:
             said.append(self._fact("session", (*address, kind), record, {"started": 1}))
             hashes = {
                 "prompt": data.prompt_hash,
@@ -125,7 +126,7 @@ class SessionFacts:
             marks = [f"{what}:{value}" for what, value in hashes.items() if value]
             if marks:
                 said.append(self._fact("config", address, record, {"starts": 1}, *marks))
-        still = replace(still, address=address, kind=kind, starts=still.starts + 1)
+        still = replace(still, address=address, kind=kind, starts=still.starts + 1, announced=True)
         return replace(_seen(known, record, at_s), still=still, began_s=min(known.began_s, at_s))
 
     def _spent(self, totals: Totals, record: Any, said: list[Fact]) -> Totals:
@@ -140,11 +141,8 @@ class SessionFacts:
         return replace(totals, level=level)
 
     def _arrived(self, record: Any, said: list[Fact]) -> None:
-        lateness = record.recordedtime - record.time
-        if -LATE <= lateness <= LATE:
-            return
-        ctx = record.data.ctx
-        if lateness < -LATE:
+        ctx, lateness = record.data.ctx, record.recordedtime - record.time
+        if lateness < EARLY:
             said.append(self._fact("late", (ctx.agent.id, ctx.env), record, {"ahead": 1}))
         elif lateness < BACKFILL:
             said.append(
@@ -154,16 +152,17 @@ class SessionFacts:
     def _due(self, totals: Totals, at_s: float) -> Step[Totals]:
         """The end, all late events included; or a session that vanished young."""
         still = totals.still
-        if still.due_s > at_s:
-            return Step(totals, (), moment(still.due_s))
+        if still.due is not None and still.due.timestamp() > at_s:
+            return Step(totals, (), still.due)
         agent, release, environment = still.address
-        bucket, after = bucket_of(moment(at_s), self.bucket_s), replace(totals, still=replace(still, due_s=0.0))
+        bucket, after = bucket_of(moment(at_s), self.bucket_s), replace(totals, still=replace(still, due=None))
         if still.ended:
             samples = (still.end,) if still.end else ()
             subject = (agent, release, environment, still.kind)
             said = Fact(kind="session", subject=subject, bucket=bucket, sums=_summary(totals), samples=samples)
             return Step(after, (said,))
-        if at_s - totals.last_s < GONE_S or totals.last_s - totals.began_s > YOUNG_S:
+        silent = at_s - totals.last_s >= GONE_S and totals.last_s - totals.began_s <= YOUNG_S
+        if not still.announced or not silent:
             return Step(after)
         marks = (still.node,) if still.node else ()
         said = Fact(kind="crash", subject=(agent, environment), bucket=bucket, sums={"vanished": 1}, marks=marks)
@@ -177,7 +176,8 @@ class SessionFacts:
 def _begun(record: Any, at_s: float) -> Totals:
     ctx = record.data.ctx
     address = (ctx.agent.id, ctx.agent.version, ctx.env)
-    return Totals(Still(address, node=ctx.node or "", due_s=at_s + YOUNG_S + GONE_S), began_s=at_s, last_s=at_s)
+    due = seen(record) + GONE_AFTER
+    return Totals(Still(address, node=ctx.node or "", due=due), began_s=at_s, last_s=at_s)
 
 
 def _seen(known: Totals, record: Any, at_s: float) -> Totals:
@@ -186,7 +186,9 @@ def _seen(known: Totals, record: Any, at_s: float) -> Totals:
     if isinstance(record, SessionEnded) and not still.ended:
         status = record.data.status
         end = excerpt(record, status=status.value) if status in BAD else None
-        still = replace(still, ended=status.value, end=end, due_s=at_s)
+        still = replace(still, ended=status.value, end=end, due=record.time)
+    elif isinstance(record, Heartbeat) and not still.announced:
+        still = replace(still, announced=True)
     elif (last_s, minute) == (known.last_s, known.minute):
         return known
     return replace(known, still=still, last_s=last_s, minute=minute)
@@ -194,14 +196,14 @@ def _seen(known: Totals, record: Any, at_s: float) -> Totals:
 
 def _called(known: Totals, record: LlmCalled | ToolCalled, at_s: float) -> Totals:
     """On every call, hence without `replace`, `min` and `max`."""
-    data, status, minute = record.data, record.data.status, int(at_s) // 60
+    data, minute, cost = record.data, int(at_s) // 60, record.data.cost
     tokens, unpriced, tool = known.tokens, known.unpriced, type(record) is ToolCalled
     if not tool and data.tokens is not None:  # type: ignore[union-attr]
         tokens = min(tokens + tokens_of(record), SUM_MAX)  # type: ignore[arg-type]
-        unpriced += data.cost is None
+        unpriced += cost is None
     retried = data.retry_of is not None or (data.attempt is not None and data.attempt > 1)
     nano, retry_nano = known.nano, known.retry_nano
-    paid = data.cost.nano if data.cost is not None else 0
+    paid = cost.nano if cost is not None else 0
     if 0 < paid <= CALL_NANO_MAX:
         nano = min(nano + paid, SUM_MAX)
         retry_nano = min(retry_nano + paid, SUM_MAX) if retried else retry_nano
@@ -212,7 +214,7 @@ def _called(known: Totals, record: LlmCalled | ToolCalled, at_s: float) -> Total
         minute if minute > known.minute else known.minute,  # noqa: FURB136
         known.models if tool else known.models + 1,
         known.tools + 1 if tool else known.tools,
-        known.errors + 1 if tool and (status is Status.error or status is Status.timeout) else known.errors,
+        known.errors + 1 if tool and (data.status is ERROR or data.status is TIMEOUT) else known.errors,
         known.retries + 1 if retried else known.retries,
         tokens,
         nano,
