@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -51,6 +51,10 @@ class TelemetryGap(Bucketed[GapThresholds, Rate]):
         "none in 12 simulated weeks of Poisson calls with a daily cycle of 1:3 (tests/detect/test_telemetry.py)"
     )
 
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._least = min([self.thresholds.usual_min, *(one.thresholds.usual_min for _, one in self._overrides)])
+
     def span_s(self, words: Words) -> int:
         return max(300, self.given.bucket_s)
 
@@ -58,7 +62,8 @@ class TelemetryGap(Bucketed[GapThresholds, Rate]):
         return {"calls": fact.sums.get("calls", 0)}
 
     def restless(self, state: Rate) -> bool:
-        return bool(state.recent)
+        """Whoever never calls that often is never missed: their silence need not be counted either."""
+        return any(calls >= self._least * spans for _, calls, spans in state.recent)
 
     def closed(self, state: Rate, bucket: Bucket, words: Words) -> tuple[Rate, tuple[Finding, ...]]:
         limits, calls = self.limits_for(words[1]), bucket.sums.get("calls", 0)
