@@ -40,7 +40,6 @@ class Detector(Generic[T]):
     reads: tuple[type, ...]
     order: Order = "free"
     only: ClassVar[int] = 0
-    first: int = 0
     by_session: ClassVar[bool] = False  # keyed by the session: the loop need not ask for the key
     kinds: ClassVar[tuple[str, ...]] = ()
     of_root: ClassVar[bool] = False
@@ -67,6 +66,10 @@ class Detector(Generic[T]):
         self._overrides = overrides
         self._usual: Chosen[T] = Chosen(self.thresholds, self.severity, dry_run)
         self._chosen: dict[str, Chosen[T]] = {}
+
+    @property
+    def first(self) -> int:
+        return 0
 
     def chosen(self, agent: str) -> Chosen[T]:
         """Thresholds, severity and trial of `agent`: the first override that matches, or what holds for all."""

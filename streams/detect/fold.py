@@ -283,15 +283,16 @@ def key_of(ctx: Ctx) -> str:
     return ctx.session_id if root is None or root == ctx.session_id else f"{root}\x1f{ctx.session_id}"
 
 
-def excerpt(event: Any, **more: Any) -> Excerpt:
-    """An event as evidence."""
-    kind = event.__struct_config__.tag
-    return Excerpt(
-        position=str(event.position),
-        type=kind,
-        at=event.time,
-        session=event.data.ctx.session_id,
-        id=event.id,
-        cause=event.causationid,
-        **more,
-    )
+def excerpt(
+    event: Any,
+    status: str = "",
+    tool: str | None = None,
+    text: str | None = None,
+    value: float | None = None,
+    *,
+    hashes: tuple[str | None, str | None] = (None, None),
+) -> Excerpt:
+    """An event as evidence. `hashes` are those of arguments and result."""
+    position = str(event.position)
+    kind, at, session = event.__struct_config__.tag, event.time, event.data.ctx.session_id
+    return Excerpt(position, kind, at, session, status, tool, text, *hashes, value, event.id, event.causationid)

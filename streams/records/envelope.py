@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -51,7 +52,7 @@ class Status(Open):
     other = "other"
 
 
-class Money(Struct, frozen=True, omit_defaults=True, gc=False):
+class Money(Struct, frozen=True, omit_defaults=True, dict=True):
     """An amount as a JSON number or decimal string. `nano` is the exact integer in 10⁻⁹ units."""
 
     amount: Decimal
@@ -62,7 +63,7 @@ class Money(Struct, frozen=True, omit_defaults=True, gc=False):
         if not self.amount.is_finite() or not 0 <= self.amount <= MONEY_MAX:
             raise ValueError("money must be a finite amount from 0 to 1000000000")
 
-    @property
+    @cached_property
     def nano(self) -> int:
         return int((self.amount * NANO).to_integral_value(ROUND_HALF_EVEN))
 

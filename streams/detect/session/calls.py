@@ -18,6 +18,7 @@ RESOURCES_MAX = 8  # of one call
 MICRO = 10**6
 SCORE_MAX = 1e6
 WRITES = ("write", "exec")
+OK = Status.ok
 FAILING = (Status.error, Status.timeout)
 
 
@@ -38,8 +39,8 @@ class ToolFacts:
     def step(self, memory: Nothing | None, record: ToolCalled) -> Step[Nothing]:
         data = record.data
         ctx, tool, status = data.ctx, data.tool, data.status
-        sums = {"calls": 1}
-        if status is not Status.ok:
+        sums, well = {"calls": 1}, status is OK
+        if not well:
             sums[status.value] = 1
         if data.duration_ms is not None:
             sums[family("ms", data.duration_ms)] = 1
@@ -48,7 +49,7 @@ class ToolFacts:
         bucket = bucket_of(record.time, self.bucket_s)
         address = (ctx.agent.id, ctx.agent.version, ctx.env, tool.name, tool.server or "")
         fact = Fact("tool", address, bucket, sums)
-        if status is Status.ok and data.effect is None and data.resources is None and data.hits is None:
+        if well and data.effect is None and data.resources is None and data.hits is None:
             return Step(memory, (fact,))
         return Step(memory, (fact, *self._more(record, bucket)))
 
@@ -57,7 +58,8 @@ class ToolFacts:
         said = []
         if data.status in FAILING:
             said.append(_failed(record, bucket))
-        said += [_written(record, uri, bucket) for uri in _targets(record)]
+        if data.effect is not None or data.resources:
+            said += [_written(record, uri, bucket) for uri in _targets(record)]
         if data.hits is not None:
             said.append(_retrieved(record, bucket))
         return said
@@ -79,7 +81,7 @@ class ModelFacts:
 
     def step(self, memory: Nothing | None, record: LlmCalled) -> Step[Nothing]:
         data, ctx = record.data, record.data.ctx
-        bucket, failed = bucket_of(record.time, self.bucket_s), data.status in FAILING
+        bucket, failed = bucket_of(record.time, self.bucket_s), data.status is not OK and data.status in FAILING
         sums = {"calls": 1}
         if failed:
             sums["errors"] = 1

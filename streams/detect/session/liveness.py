@@ -88,7 +88,10 @@ class LivenessOnly(SessionDetector[Thresholds]):
             return self._beat(memory, record)
         if kind is SessionEnded and record.data.ctx.root == record.data.ctx.session_id:
             return Step(ENDED)
-        at, moved, due = seen(record), memory.moved, memory.due
+        moved, due, at = memory.moved, memory.due, record.recordedtime
+        if moved is not None and record.time <= moved and (at is None or at <= moved):  # whenever it counts as seen
+            return Step(memory, (), due)
+        at = seen(record)
         if moved is not None and at <= moved:
             return Step(memory, (), due)
         return Step(Pulse(_up(at), memory.beat, memory.interval_s, memory.agent, due), (), due)

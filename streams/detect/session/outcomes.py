@@ -141,7 +141,8 @@ def _called(known: Outcome, record: ToolCalled) -> Outcome:
         else:
             worked = b"".join(sorted((*split(worked), at))[-KEPT:])
     else:
-        shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=data.error and data.error.type)
+        kind = data.error.type if data.error is not None else None
+        shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=kind)
         failed = tuple(sorted((*failed, shown), key=_in_time))[-KEPT:]
     return Outcome(worked, failed, known.judged, known.ended, known.due_s, known.told)
 

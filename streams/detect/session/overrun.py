@@ -42,6 +42,9 @@ class Run(Struct, frozen=True, array_like=True, gc=False):
     told: dict[str, datetime] = {}
 
 
+NONE = Run()
+
+
 class SessionOverrun(SessionDetector[Thresholds]):
     """Subject: the root session's agent and what there is too much of. All three only grow: order does not matter."""
 
@@ -59,10 +62,10 @@ class SessionOverrun(SessionDetector[Thresholds]):
     false_alarms = "rule: no statistics; none in the 330 sessions of the given tau2 files"
 
     def step(self, memory: Run | None, record: Any) -> Step[Run]:
-        run = memory if memory is not None else Run()
+        run = memory if memory is not None else NONE
         kind, ctx, root = type(record), record.data.ctx, run.root
         stepped = kind is ToolCalled or kind is LlmCalled
-        if kind is Heartbeat and record.data.state != RUNNING:
+        if not stepped and kind is Heartbeat and record.data.state != RUNNING:
             return Step(memory)  # waiting is not running
         if not root and (ctx.root_session_id is None or ctx.root_session_id == ctx.session_id):
             root = ctx.agent.id

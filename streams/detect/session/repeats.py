@@ -110,8 +110,8 @@ def _again(
     memory: LastCalls, record: ToolCalled, ids: bytes, detectors: tuple[LoopDetector[Any], ...]
 ) -> Step[LastCalls]:
     data = record.data
-    known = {"args_hash": data.args_hash, "result_hash": data.result_hash}
-    newest = excerpt(record, status=data.status.value, tool=data.tool.name, **known)
+    hashes = (data.args_hash, data.result_hash)
+    newest = excerpt(record, status=data.status.value, tool=data.tool.name, hashes=hashes)
     evidence = (*memory.evidence, newest)[-EVIDENCE_MAX:]
     again = Again(record, _layout(len(ids) // ID_BYTES).unpack(ids), evidence)
     said = tuple(found for one in detectors if (found := one.look(again)) is not None)

@@ -153,8 +153,8 @@ def _error(record: ToolCalled, tool: bytes) -> Failed:
     status, error = data.status.value, data.error
     kind = (error.type if error and error.type else status)[:KIND_CHARS_MAX]
     words = (skeleton(error.template) if error and error.template else "") or kind
-    known = {"args_hash": data.args_hash, "result_hash": data.result_hash}
-    return Failed(tool, kind, words, excerpt(record, status=status, tool=data.tool.name, text=words, **known))
+    hashes = (data.args_hash, data.result_hash)
+    return Failed(tool, kind, words, excerpt(record, status=status, tool=data.tool.name, text=words, hashes=hashes))
 
 
 def _trouble(errors: tuple[Failed, ...], told: tuple[Told, ...], last: bytes, limits: Thresholds) -> Trouble | None:

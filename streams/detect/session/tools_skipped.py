@@ -46,10 +46,13 @@ class ToolSkipped(SessionDetector[NoThresholds]):
     false_alarms = "rule: no statistics"
 
     def step(self, memory: Plan | None, record: Any) -> Step[Plan]:
+        nothing = memory is not None and memory.begun and not memory.expected and not memory.ended
+        if nothing and type(record) is ToolCalled:  # as nearly always
+            return Step(memory)
         known = memory or NONE
         if isinstance(record, ToolCalled):
             after = _called(known, record)
-            if after is known and not known.ended:  # as nearly always
+            if after is known and not known.ended:
                 return Step(memory)
         elif isinstance(record, Tick):
             return self._judged(memory, record.at.timestamp())

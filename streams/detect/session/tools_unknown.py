@@ -52,8 +52,12 @@ class ToolUnknown(SessionDetector[Thresholds]):
     )
 
     def step(self, memory: Tools | None, record: Any) -> Step[Tools]:
-        if isinstance(record, ToolCalled):
-            if memory is not None and memory.begun and (not memory.lists or _known(memory, record)):
+        if type(record) is ToolCalled:
+            if memory is None or not memory.begun:
+                return self._called(memory, record)
+            lists = memory.lists
+            at = lists[0][1].find(short(record.data.tool.name)) if len(lists) == 1 else -1
+            if (at >= 0 and at % SHORT == 0) or not lists or _known(lists, record):  # the first: as nearly always
                 return Step(memory, (), due(memory.waiting)) if memory.waiting else Step(memory)
             return self._called(memory, record)
         if isinstance(record, Tick):
@@ -111,12 +115,8 @@ def _declared(known: Tools, record: SessionStarted) -> Tools:
     return Tools(True, lists, known.count, known.last, known.waiting)
 
 
-def _known(memory: Tools, record: ToolCalled) -> bool:
-    tool, lists = record.data.tool, memory.lists
-    if len(lists) == 1:  # as in nearly every session; a call before it would not be judged
-        at = lists[0][1].find(short(tool.name))
-        if at >= 0 and at % SHORT == 0:
-            return True
+def _known(lists: tuple[tuple[float, bytes], ...], record: ToolCalled) -> bool:
+    tool = record.data.tool
     return _listed(lists, tool.name, tool.server or "", record.time.timestamp())
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from ...records import Finding, PermissionChecked, PermissionResult, Severity, Tick, ToolCalled
 from ...step import Order, Step
 from ..detector import SessionDetector
+from ..traits import EFFECT, GUARDED
 from .approval_missing import HAPPENED
 from .outside import Beyond, allowed, beyond
 from .tables import added, earliest, key, rows, since, split
@@ -51,6 +52,11 @@ class PermissionViolation(SessionDetector[Thresholds]):
     )
     limits = Thresholds
     false_alarms = "rule: no statistics"
+
+    @property
+    def first(self) -> int:
+        """Where the policy has no rules, an ordinary call matters only once something was denied."""
+        return 0 if self.given.agents else EFFECT | GUARDED
 
     def step(self, memory: Decided | None, record: Any) -> Step[Decided]:
         if isinstance(record, ToolCalled):
