@@ -20,6 +20,12 @@ usual_min = 2
 [[agents]]
 match = ["failing-sessions", "agent-of-x-slo.*"]
 objective = 0.95
+[[agents]]
+match = ["agent-of-x-cost.agent_budget"]
+budget_day = 5.0
+[detectors."cost.success_runaway"]
+sessions_min = 1
+floor = 0.01
 """
 Events = Iterator[Any]
 

@@ -9,7 +9,9 @@ from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
 from .bucketed import Bucket, Bucketed, Words
+from .window import aligned
 
+SPAN_S = 60
 MODELS_MAX = 64  # of an agent; the longest unseen are forgotten
 COUNTED_MAX = 100  # calls by which a model is judged: then both counts are halved
 AGAIN_S = 86_400  # a model without a price is said once a day
@@ -43,7 +45,7 @@ class Unpriced(Bucketed[PriceThresholds, Models]):
 
     name, version, state = "cost.unpriced", 1, Models
     kinds = ("model",)
-    severity: Severity = "medium"
+    severity: Severity = "low"
     runbook = (
         "Import a price: `tocsin prices import`, with LiteLLM's file or your own.\n"
         "Or let the agent say what its calls cost.\n"
@@ -52,6 +54,9 @@ class Unpriced(Bucketed[PriceThresholds, Models]):
     limits = PriceThresholds
     minimum = "none: one call is enough"
     false_alarms = "rule: no statistics; both models without a price in the given tau2 files, and no other"
+
+    def span_s(self, words: Words) -> int:
+        return aligned(SPAN_S, self.given.bucket_s)
 
     def words(self, fact: Fact) -> Words | None:
         return super().words(fact) if "unpriced" in fact.sums or "priced" in fact.sums else None
@@ -133,6 +138,9 @@ class TelemetryMissing(Bucketed[Thresholds, Said]):
     limits = Thresholds
     minimum = "50 calls that did name something, then 20 that do not"
     false_alarms = "rule on shares: none while more than a tenth of 20 calls name tokens or a cost"
+
+    def span_s(self, words: Words) -> int:
+        return aligned(SPAN_S, self.given.bucket_s)
 
     def taken(self, fact: Fact) -> Mapping[str, int]:
         sums = fact.sums

@@ -13,8 +13,9 @@ from ..facts import SUM_MAX
 from ..methods.novelty import HOURS, hour_of_week
 from ..session.amounts import NANO, money
 from .bucketed import Bucket, Bucketed, Words
+from .window import aligned
 
-HOUR_S = 3600
+SPAN_S, HOUR_S = 60, 3600
 UNKNOWN = -1.0
 WEEK = 7  # days that are remembered
 DAYS_MIN = 3  # until anything is known
@@ -64,6 +65,9 @@ class SuccessRunaway(Bucketed[Thresholds, Working]):
     limits = Thresholds
     minimum = "three days; before that nothing (cost.rate and cost.session have absolute limits)"
     false_alarms = "1 day in 170 weeks of healthy agents, 0.05 to 20 sessions a minute (seeded simulation)"
+
+    def span_s(self, words: Words) -> int:
+        return aligned(SPAN_S, self.given.bucket_s)
 
     def words(self, fact: Fact) -> Words | None:
         return super().words(fact) if "ended" in fact.sums else None
