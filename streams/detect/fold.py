@@ -123,10 +123,7 @@ class Fold:
 
     def rebuild(self, stored: Iterable[tuple[str, bytes]]) -> None:
         """Who is due when, anew, from every stored shelf after an assignment."""
-        self._live.clear()
-        self._touched.clear()
-        self._gone.clear()
-        self._wakes = {}
+        self._live, self._touched, self._gone, self._wakes = {}, {}, {}, {}
         for key, value in stored:
             partition, at_s = wanted(value, self.idle_s)
             self._wakes_of(partition).add(at_s, key)
@@ -136,6 +133,9 @@ class Fold:
         writes: Writes = {}
         for key, live in self._touched.items():
             writes.setdefault(live.partition, []).append((key, live.encode()))
+            for name, why in live.lost:
+                self.isolated.append(Isolated(name, Tick(moment(live.newest_s)), why))
+                self._live.pop(key, None)  # as it was written is how it goes on
         for key, partition in self._gone.items():
             writes.setdefault(partition, []).append((key, None))
         self._touched, self._gone = {}, {}

@@ -15,6 +15,7 @@ from ..records import About
 if TYPE_CHECKING:
     from .readers import Reader
 
+BYTES_MAX = 1024 * 1024  # half of what the topic of changes takes
 RECENT_MAX = 64
 FINGERPRINTS_MAX = 32
 OUTLIVES_S = 3600.0  # after the session ended: its echoes are still recognised
@@ -92,6 +93,7 @@ class Live(Struct, gc=False):
     memories: list[Any] = []  # decoded, by number
     asked: list[datetime | None] = []  # for when each was last told to be woken: the very objects
     changed: dict[int, Reader] = {}  # since the last encoding
+    lost: list[tuple[str, str]] = []  # memories that could not be stored, and why
 
     @classmethod
     def of(cls, value: bytes) -> Live:
@@ -109,14 +111,27 @@ class Live(Struct, gc=False):
         )
 
     def encode(self) -> bytes:
+        """Never more than can be written: what one decider cannot store must not stop the others."""
         kept, memories = self.kept, self.memories
         for number, reader in self.changed.items():
             memory = memories[number]
             if memory is None:
                 kept.pop(reader.name, None)
-            else:
+                continue
+            try:
                 kept[reader.name] = Kept(reader.version, _encoder.encode(memory))
+            except OverflowError as error:  # what was stored before stays
+                self.lost.append((reader.name, f"its memory cannot be stored: {error}"))
         self.changed = {}
+        value = self._encoded()
+        while len(value) > BYTES_MAX and kept:
+            largest = max(kept, key=lambda name: len(kept[name].value))
+            self.lost.append((largest, f"its memory of {len(kept.pop(largest).value)} bytes was forgotten"))
+            self.due.pop(largest, None)
+            value = self._encoded()
+        return value
+
+    def _encoded(self) -> bytes:
         return _encoder.encode(
             Shelf(
                 self.partition,
@@ -125,7 +140,7 @@ class Live(Struct, gc=False):
                 self.about,
                 self.positions,
                 self.recent,
-                kept,
+                self.kept,
                 self.due,
                 self.said,
             )
