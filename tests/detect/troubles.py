@@ -17,6 +17,8 @@ POLICY = """
 critical = ["safety"]
 [detectors."telemetry.gap"]
 usual_min = 2
+[detectors."behaviour.drift"]
+sessions_min = 10
 [[agents]]
 match = ["failing-sessions", "agent-of-x-slo.*"]
 objective = 0.95
