@@ -83,10 +83,20 @@ def test_calls_that_no_longer_name_tokens_or_a_cost_are_told_after_twenty_and_wh
     found = [one for n in range(30) for one in bench.calls(4000 + n * 60, 2, 0)]
     assert b.at(4000 + 9 * 60) <= found[0].at <= b.at(4000 + 10 * 60)
     assert (found[0].severity, found[0].subject) == ("medium", {"agent": "billing"})
-    assert (found[0].observed, found[0].expected) == ("20 calls without", "100% of the calls before had one of them")
+    assert (found[0].observed, found[0].expected) == (
+        "of the last 20 calls hardly one",
+        "100% of the calls before had one of them",
+    )
     assert len(found) > 2
     assert bench.calls(6000, 30, 30) == []
     assert bench.calls(6600, 3, 0) == []
+
+
+def test_the_minute_in_which_it_begins_does_not_hide_it() -> None:
+    bench = Telemetry()
+    bench.usual()
+    bench.calls(4000, 90, 20)
+    assert len([one for n in range(2, 30) for one in bench.calls(4000 + n * 60, 30, 0)]) > 2
 
 
 def test_an_agent_that_never_named_them_and_one_that_names_some_are_no_news() -> None:

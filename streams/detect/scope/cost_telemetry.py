@@ -118,7 +118,8 @@ class Said(Struct, frozen=True, array_like=True, gc=False):
 
     usual: tuple[int, int] = (0, 0)
     now: tuple[int, int] = (0, 0)  # since it was last judged
-    missing: int = 0  # calls since it is missing; 0: it is not
+    low: int = 0  # calls since most of them say nothing any more
+    missing: bool = False
 
 
 class TelemetryMissing(Bucketed[Thresholds, Said]):
@@ -162,25 +163,24 @@ class TelemetryMissing(Bucketed[Thresholds, Said]):
             f"{agent}: model calls no longer name tokens or a cost",
             identity=(agent, environment),
             at=self.when(bucket, words),
-            count=state.missing,
-            observed=f"{state.missing} calls without",
+            count=state.low,
+            observed=f"of the last {state.low} calls hardly one",
             expected=f"{said / max(1, calls):.0%} of the calls before had one of them",
         )
 
 
 def _judged(state: Said, calls: int, said: int, limits: Thresholds) -> Said:
-    """Calls are judged in lots; a lot that is as usual becomes part of what is usual."""
+    """Calls are judged in lots. One that is as usual becomes part of what is usual; low ones do not, for a while."""
     n, with_it = state.now[0] + calls, state.now[1] + min(said, calls)
     if n < limits.now_calls:
-        return Said(state.usual, (n, with_it), state.missing + calls if state.missing else 0)
+        return Said(state.usual, (n, with_it), state.low, state.missing)
     share, (before, before_with) = with_it / n, state.usual
     known = before >= limits.before_calls and before_with >= limits.before_share * before
-    gone = known and share < (HOLDS_SHARE if state.missing else limits.now_share)
-    if gone and state.missing + n < KEPT:
-        return Said(state.usual, (0, 0), (state.missing or 0) + (calls if state.missing else n))
-    if gone:
-        return Said(now=(0, 0))  # this is how it is by now
+    if known and share < HOLDS_SHARE:
+        low = state.low + n
+        missing = state.missing or share < limits.now_share
+        return Said() if low >= KEPT else Said(state.usual, (0, 0), low, missing)
     before, before_with = before + n, before_with + with_it
     while before > KEPT:
         before, before_with = before // 2, before_with // 2
-    return Said((before, before_with), (0, 0))
+    return Said((before, before_with))
