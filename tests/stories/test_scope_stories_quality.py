@@ -115,3 +115,38 @@ def test_an_agent_that_always_fails_a_little_too_often_burns_its_objective() -> 
         events += session(60 * n, f"t{n}", agent="search", status=FAILED if chance.random() < 0.05 else GOOD)
     rules = '[[agents]]\nmatch = ["billing"]\nobjective = 0.995\n'
     assert troubles(told(events, rules)) == {("slo.burn", "high", "billing")}
+
+
+def test_a_suite_that_falls_with_a_release_is_one_ticket_though_two_detectors_see_it() -> None:
+    events: list[Any] = []
+    for n in range(44):
+        release = "7" if n < 40 else "8"
+        who = {"session": f"suite/{n}", "agent": "billing", "release": release}
+        for number in range(40):
+            failed = number in (1, 2) or (number < 14 and release == "8")
+            events.append(b.eval_scored(600 * n, evaluator="suite", passed=not failed, case_id=f"case-{number}", **who))
+    said = told(events)
+    assert troubles(said) == {
+        ("eval.failure_rate", "high", "billing/suite"),
+        ("eval.regression", "high", "billing/suite"),
+    }
+    assert [(one.detector, one.releases) for one in said.incident if one.parent is None] == [
+        ("eval.failure_rate", ("8",))
+    ]
+    assert [owed.kind for owed in said.obligation].count("ticket") == 1
+
+
+def test_sessions_that_fail_are_one_page_also_for_an_agent_with_an_objective() -> None:
+    chance = random.Random(8)
+    events: list[Any] = []
+    for n in range(260):
+        rate = 0.01 if n < 200 else 0.5
+        release = "7" if n < 200 else "8"
+        events += session(30 * n, f"s{n}", release=release, status=FAILED if chance.random() < rate else GOOD)
+    said = told(events, '[[agents]]\nmatch = ["billing"]\nobjective = 0.99\n')
+    assert troubles(said) == {
+        ("session.failure_rate", "high", "billing"),
+        ("slo.burn", "high", "billing"),
+        ("version.regression", "high", "billing/failure rate"),
+    }
+    assert [one.detector for one in said.incident if one.parent is None] == ["session.failure_rate"]
