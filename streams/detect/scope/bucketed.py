@@ -6,7 +6,7 @@ the order in which facts arrived.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -20,6 +20,8 @@ from ..shelf import moment
 
 OPEN_MAX = 64  # buckets; those furthest ahead of the clock share the last one
 NAMES_MAX = 2000  # different names of sums in one bucket; the rest is `other`
+FEW = 100  # names and marks that are remembered however long they are
+CHARS_MAX = 32 * 1024  # of more than those
 REPEAT_S = 300  # a condition that holds is said again
 TOLD_MAX = 32
 IDLE_MAX = 500  # empty buckets that are stepped after the last one with facts
@@ -54,6 +56,7 @@ class Bucketed(Detector[T], Generic[T, S]):
     reads: tuple[type, ...] = (Fact,)
     order: Order = "bucketed"
     state: ClassVar[Any]
+    marks_max: ClassVar[int] = MARKS_MAX  # of one bucket
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -115,10 +118,10 @@ class Bucketed(Detector[T], Generic[T, S]):
         taken = self.taken(fact)
         sums = dict(known.sums)
         for name, value in taken.items():
-            named = name if name in sums or len(sums) < NAMES_MAX else OTHER
+            named = name if name in sums or fits(sums, NAMES_MAX) else OTHER
             sums[named] = min(sums.get(named, 0) + value, SUM_MAX)
         marks = known.marks
-        if fact.marks and len(marks) < MARKS_MAX:
+        if fact.marks and fits(marks, self.marks_max):
             marks = tuple(dict.fromkeys((*marks, *fact.marks)))
         samples = latest(known.samples + fact.samples) if fact.samples else known.samples
         if not taken and (marks, samples) == (known.marks, known.samples):
@@ -181,6 +184,12 @@ class _Run(Generic[S]):
             if self.closed_s - self.told.get(what, -REPEAT_S) >= REPEAT_S:
                 self.told[what] = self.closed_s
                 self.said.append(finding)
+
+
+def fits(names: Collection[str], most: int) -> bool:
+    """Whether one more may be remembered beside these."""
+    many = len(names)
+    return many < FEW or (many < most and sum(map(len, names)) < CHARS_MAX)
 
 
 def _at(bucket: Bucket) -> int:

@@ -15,7 +15,9 @@ from .bucketed import Bucket, Bucketed, Words
 ERRORS_MAX = 64  # different ones of one dependency; the longest silent is forgotten
 DIFFERENT_MAX = 200  # in one bucket; the rarest are left out
 AGENTS_MAX = 20
-WHO_MAX = 200  # agents and sessions of one part of the window
+WHO_MAX = 20  # agents and sessions of one part of the window
+WHO_CHARS_MAX = 256 * 1024  # of all; beyond, FEW of each part
+FEW = 3
 PARTS_MAX = 500
 DAY_S = 86_400
 FIRST_S = 600  # a rate is not known better than over ten minutes
@@ -70,7 +72,7 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
         return ("dependency", fact.subject[0])
 
     def closed(self, state: Errors, bucket: Bucket, words: Words) -> tuple[Errors, tuple[Finding, ...]]:
-        known = _with(dict(state.known), bucket)
+        known = _with(dict(state.known), bucket, max(WHO_MAX, self.thresholds.sessions_min))
         for name, one in known.items():
             known[name] = self._judged(one, bucket.at_s + self.span_s(words))
         told = {name: one for name, one in known.items() if one.told_s}
@@ -126,7 +128,7 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
         )
 
 
-def _with(known: dict[str, Known], bucket: Bucket) -> dict[str, Known]:
+def _with(known: dict[str, Known], bucket: Bucket, most: int) -> dict[str, Known]:
     """The bucket's errors under their templates; one that widens takes what it was known by along."""
     met = _met(bucket)
     for name in _most(bucket.sums):
@@ -137,7 +139,7 @@ def _with(known: dict[str, Known], bucket: Bucket) -> dict[str, Known]:
         if before is not None:
             known[place] = known.pop(f"{tool}\x1f{kind}\x1f{before}")
         one = known.get(place) or Known(bucket.at_s)
-        parts = (*one.parts, (bucket.at_s, bucket.sums[name], tuple(met.get(name, ())[:WHO_MAX])))[-PARTS_MAX:]
+        parts = (*one.parts, (bucket.at_s, bucket.sums[name], tuple(met.get(name, ())[:most])))[-PARTS_MAX:]
         known[place] = Known(one.began_s, parts, one.usual, one.learned_s, one.told_s)
     return known
 
@@ -167,7 +169,14 @@ def _who(one: Known) -> set[str]:
 
 
 def _bounded(known: dict[str, Known]) -> dict[str, Known]:
+    if sum(len(one) for error in known.values() for one in _who(error)) > WHO_CHARS_MAX:
+        known = {name: _thinned(one) for name, one in known.items()}
     if len(known) <= ERRORS_MAX:
         return known
     kept = sorted(known, key=lambda name: (known[name].told_s, known[name].parts[-1:], name))[-ERRORS_MAX:]
     return {name: known[name] for name in sorted(kept)}
+
+
+def _thinned(one: Known) -> Known:
+    parts = tuple((at_s, errors, who[:FEW]) for at_s, errors, who in one.parts)
+    return Known(one.began_s, parts, one.usual, one.learned_s, one.told_s)

@@ -8,10 +8,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
-from .bucketed import Bucket, Bucketed, Words
+from .bucketed import Bucket, Bucketed, Words, fits
 from .window import Window, slid
 
-AGENTS_MAX = 5000
+AGENTS_MAX = 2000  # in one environment; where more are heard nobody is missed, for nobody can say who was
 NAMED_MAX = 8
 DAY_S = 86_400
 MEMORY = 24  # buckets over which presence is averaged
@@ -96,7 +96,8 @@ class FleetSilent(Bucketed[FleetThresholds, Fleet]):
         "If they were stopped on purpose, silence this until they are back."
     )
     limits = FleetThresholds
-    minimum = "two hours in which an agent was heard in 80 % of the five-minute spans"
+    marks_max = AGENTS_MAX
+    minimum = "two hours in which an agent was heard in 80 % of the five-minute spans; at most 2000 agents"
     false_alarms = "rule: no statistics; a fleet that is shut down at night needs a silence"
 
     def words(self, fact: Fact) -> Words | None:
@@ -113,6 +114,8 @@ class FleetSilent(Bucketed[FleetThresholds, Fleet]):
 
     def closed(self, state: Fleet, bucket: Bucket, words: Words) -> tuple[Fleet, tuple[Finding, ...]]:
         limits, heard = self.thresholds, set(bucket.marks)
+        if not fits(bucket.marks, AGENTS_MAX):
+            return state, ()
         agents = {name: one for name, one in state.agents.items() if bucket.at_s - one.last_s < DAY_S}
         for name in sorted(heard):
             agents[name] = _heard(agents.get(name), bucket.at_s, self.span_s(words))

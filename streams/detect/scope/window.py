@@ -8,12 +8,16 @@ from typing import Any
 from msgspec import Struct
 
 SPANS_MAX = 400
+MARKS_CHARS_MAX = 64 * 1024  # of all spans; the oldest are forgotten, their sums are not
+
+
+Parts = tuple[tuple[int, dict[str, int], tuple[str, ...]], ...]
 
 
 class Window(Struct, frozen=True, array_like=True, gc=False):
     """`parts` are (start, sums, marks) of the buckets that had anything, oldest first."""
 
-    parts: tuple[tuple[int, dict[str, int], tuple[str, ...]], ...] = ()
+    parts: Parts = ()
 
     def total(self, name: str) -> int:
         return sum(sums.get(name, 0) for _, sums, _ in self.parts)
@@ -37,8 +41,22 @@ def slid(window: Window, bucket: Any, span_s: int, sums: Mapping[str, int] | Non
     kept = tuple(part for part in window.parts if part[0] > bucket.at_s - span_s)
     added = dict(bucket.sums if sums is None else sums)
     if added or bucket.marks:
-        kept = (*kept, (bucket.at_s, added, bucket.marks))[-SPANS_MAX:]
+        kept = _bounded((*kept, (bucket.at_s, added, bucket.marks))[-SPANS_MAX:])
     return window if kept == window.parts else Window(kept)
+
+
+def _bounded(parts: Parts) -> Parts:
+    beyond = sum(len(mark) for _, _, marks in parts for mark in marks) - MARKS_CHARS_MAX
+    if beyond <= 0:
+        return parts
+    found = []
+    for at_s, sums, marks in parts:
+        gone = 0
+        while beyond > 0 and gone < len(marks):
+            beyond -= len(marks[gone])
+            gone += 1
+        found.append((at_s, sums, marks[gone:]))
+    return tuple(found)
 
 
 def aligned(span_s: int, bucket_s: int) -> int:
