@@ -30,7 +30,9 @@ def exposure(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 def session(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     """Mostly good in the first minutes, and of another release."""
     early = who["at"] < HALF_S
-    status = chance.choice(("succeeded",) * 9 + ("failed",) if early else ("succeeded", "failed", "failed", "timed_out"))
+    status = chance.choice(
+        ("succeeded",) * 9 + ("failed",) if early else ("succeeded", "failed", "failed", "timed_out")
+    )
     nano, ms, steps = chance.randrange(1, 9) * 10**8, chance.randrange(1, 60_000), chance.randrange(1, 40)
     sums = {"started": 1, "ended": 1, status: 1, "nano": nano, "ms": ms, "steps": steps, "tokens": 1000 * steps}
     known = {f"cost#{index(nano / 10**9)}": 1, f"ms#{index(ms)}": 1, f"steps#{index(steps)}": 1}

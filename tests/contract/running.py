@@ -108,7 +108,9 @@ def _permission(chance: Random, at: float, who: dict[str, Any]) -> Any:
     """Some are denied by a guardrail, some are never answered."""
     kind, named = chance.choice(("allowed", "allowed", "guardrail", "pending")), conduct.of_permission(at)
     if kind == "guardrail":
-        return b.permission_checked(at, result=r.PermissionResult.denied, decided_by=r.Actor("guardrail"), **named, **who)
+        return b.permission_checked(
+            at, result=r.PermissionResult.denied, decided_by=r.Actor("guardrail"), **named, **who
+        )
     if kind == "pending":
         session = {**who, "session": f"{who['session']}-open"}
         return b.permission_checked(at, result=r.PermissionResult.pending, **session)

@@ -145,7 +145,15 @@ def test_what_decides_touches_neither_the_world_nor_the_clock(path: Path) -> Non
 def test_what_does_neither_decides_nor_knows_the_policy(path: Path) -> None:
     deciders = {f"streams.{named(other)[:-3].replace('/', '.')}" for other in decide if "records" not in named(other)}
     allowed = {
-        f"streams.{name}" for name in ("step", "intake.reasons", "intake.examples", "respond.messages", "detect.ports", "detect.methods.sketch")
+        f"streams.{name}"
+        for name in (
+            "step",
+            "intake.reasons",
+            "intake.examples",
+            "respond.messages",
+            "detect.ports",
+            "detect.methods.sketch",
+        )
     }
     assert not imports(path) & ({"streams.policy"} | deciders - allowed - {"streams.detect.shelf"})
 

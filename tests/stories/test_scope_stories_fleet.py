@@ -142,7 +142,9 @@ def test_two_agents_that_write_one_file_conflict():
 
 def test_the_pipeline_tells_about_itself():
     beats = [
-        b.heartbeat(n * 30, session="tocsin:intake:1", agent="tocsin-intake", numbers={"lag_messages": 5e6, "events": 10.0})
+        b.heartbeat(
+            n * 30, session="tocsin:intake:1", agent="tocsin-intake", numbers={"lag_messages": 5e6, "events": 10.0}
+        )
         for n in range(5)
     ]
     end = b.session_ended(160, session="tocsin:intake:1", agent="tocsin-intake")
