@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from detect.delivery import IN_ORDER, PARTITIONS, Intake, Line, Way, told
+from detect.delivery import IN_ORDER, PARTITIONS, Intake, Line, Way, line, told
 from detect.truth import Kept
 
 from streams.detect.catalogue import scope_deciders, session_deciders
@@ -16,6 +17,7 @@ from streams.detect.fold import SCOPE_IDLE_S, Fold
 from streams.detect.ports import Folded, Message, Saying
 from streams.detect.scopes import Scopes
 from streams.detect.sessions import Sessions
+from streams.detect.shelf import BYTES_MAX
 from streams.policy import Policy
 from streams.records import SEVERITIES, Fact, Finding, Incident, Obligation
 from streams.replaying.book import Book
@@ -113,13 +115,15 @@ class Seen(NamedTuple):
     incidents: list[Incident]
     owed: list[Obligation]
     detect: Detect
+    rejected: Counter[str]  # by intake, and why
 
 
 def delivered(lines: Sequence[Line], rules: Policy, way: Way = IN_ORDER) -> Seen:
     detect = Detect(rules, way)
-    detect.read(Intake(way).take(lines))
+    intake = Intake(way)
+    detect.read(intake.take(lines))
     found = detect.findings()
-    return Seen(found, *booked(found, rules), detect)
+    return Seen(found, *booked(found, rules), detect, intake.rejected)
 
 
 def told_and_seen(facts: Sequence[Fact], rules: Policy, way: Way = IN_ORDER) -> Seen:
@@ -128,7 +132,7 @@ def told_and_seen(facts: Sequence[Fact], rules: Policy, way: Way = IN_ORDER) -> 
     detect.facts = told(facts, way)
     detect.read(())
     found = detect.findings()
-    return Seen(found, *booked(found, rules), detect)
+    return Seen(found, *booked(found, rules), detect, Counter())
 
 
 def booked(found: Sequence[Finding], rules: Policy) -> tuple[list[Incident], list[Obligation]]:
@@ -153,3 +157,21 @@ def worst(found: Iterable[Finding]) -> dict[tuple[str, str], str]:
 
 def booked_as(incidents: Iterable[Incident]) -> set[tuple[str, str, str, str]]:
     return {(one.detector, one.fingerprint, one.severity, one.owner) for one in incidents}
+
+
+def digested(events: Iterable[Any], rules: Policy, way: Way = IN_ORDER) -> Seen:
+    """Whatever the events: nothing raises, and no shelf is larger than half of what may be written."""
+    lines = sorted((one if isinstance(one, Line) else line(one) for one in events), key=lambda one: one.at)
+    found = delivered(lines, rules, way)
+    intact(found)
+    return found
+
+
+def intact(found: Seen) -> None:
+    assert found.detect.isolated == {}
+    assert [stage.counts.undecodable for stage in found.detect.stages] == [0, 0]
+    assert max(found.detect.largest) <= BYTES_MAX // 2
+
+
+def speaking(found: Seen) -> set[str]:
+    return {one.detector for one in found.incidents}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from random import Random
@@ -52,7 +53,7 @@ class Sent(NamedTuple):
 class Line(NamedTuple):
     """An event on its way. `recorded` is Kafka's clock: the same for the same event, whenever it is delivered here."""
 
-    at: datetime
+    at: datetime  # when it comes
     root: str
     value: bytes
     recorded: datetime
@@ -61,7 +62,8 @@ class Line(NamedTuple):
 def line(event: Any) -> Line:
     recorded = event.recordedtime or event.time + timedelta(seconds=SHORT_S)
     event.position = event.recordedtime = None
-    return Line(event.time, event.data.ctx.root, encode(event), recorded)
+    known = abs((recorded - event.time).total_seconds()) < LATENESS_S  # otherwise its clock is off
+    return Line(event.time if known else recorded, event.data.ctx.root, encode(event), recorded)
 
 
 # -- intake -----------------------------------------------------------------------------------------------------------
@@ -78,6 +80,7 @@ class Intake:
         self.sources: dict[str, list[Sent]] = {f"agent.events/1/{n}": [] for n in range(PARTITIONS)}
         self.progress.own(self.sources, 0.0)
         self.messages: list[Message] = []
+        self.rejected: Counter[str] = Counter()
         self._offsets = [0] * PARTITIONS
 
     def take(self, lines: Sequence[Line]) -> list[Message]:
@@ -118,6 +121,7 @@ class Intake:
         for source, sent in polled.items():
             self.batcher.take(source, sent)
         taken = self.batcher.done()
+        self.rejected += taken.rejected
         for batch in taken.batches:
             self._say(batch.partition, batch.value, batch.headers)
         self.progress.heard(taken.newest, second)
