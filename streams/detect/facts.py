@@ -57,6 +57,14 @@ def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def shelf_of(words: tuple[str, ...]) -> str:
+    """The name of a shelf. Names from outside may hold a separator: two of them must not meet on one shelf."""
+    key = "\x1f".join(words)
+    if key.count("\x1f") < len(words):
+        return key
+    return "\x1f".join((key, ".".join(str(len(word)) for word in words)))
+
+
 class _Sum:
     """Facts of one address, while they are added up."""
 

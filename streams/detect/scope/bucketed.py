@@ -6,6 +6,7 @@ the order in which facts arrived.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -15,7 +16,7 @@ from msgspec import Struct
 from ...records import Excerpt, Fact, Finding, Tick
 from ...step import Order, Step
 from ..detector import Detector
-from ..facts import MARKS_MAX, SUM_MAX, environment_of, latest
+from ..facts import MARKS_MAX, SUM_MAX, environment_of, latest, shelf_of
 from ..shelf import moment
 
 OPEN_MAX = 64  # buckets; those furthest ahead of the clock share the last one
@@ -76,6 +77,10 @@ class Bucketed(Detector[T], Generic[T, S]):
     def span_s(self, words: Words) -> int:
         return self.given.bucket_s
 
+    def stale_s(self, words: Words) -> float:
+        """How far behind what is closed a fact still counts. Who counts a window leaves out what has left it."""
+        return math.inf
+
     def closed(self, state: S, bucket: Bucket, words: Words) -> tuple[S, tuple[Finding, ...]]:
         """One closed bucket. Findings are wanted whenever the condition holds; repeats are dropped here."""
         raise NotImplementedError
@@ -90,7 +95,7 @@ class Bucketed(Detector[T], Generic[T, S]):
         if self.kinds and record.kind not in self.kinds:
             return None
         words = self.words(record)
-        return None if words is None else "\x1f".join(words)
+        return None if words is None else shelf_of(words)
 
     def step(self, memory: Held[S] | None, record: Fact | Tick) -> Step[Held[S]]:
         if isinstance(record, Fact):
@@ -111,7 +116,10 @@ class Bucketed(Detector[T], Generic[T, S]):
 
     def _added(self, held: Held[S], fact: Fact) -> Held[S]:
         span = self.span_s(held.words)
-        at_s = max(int(fact.bucket.timestamp()) // span * span, held.closed_s)
+        begun_s = int(fact.bucket.timestamp()) // span * span
+        if held.closed_s - begun_s > self.stale_s(held.words):
+            return held
+        at_s = max(begun_s, held.closed_s)
         opened = list(held.open)
         place = next((n for n, one in enumerate(opened) if one.at_s == at_s), None)
         known = Bucket(at_s) if place is None else opened[place]
@@ -138,7 +146,7 @@ class Bucketed(Detector[T], Generic[T, S]):
         span = self.span_s(held.words)
         limit = at_s // span * span
         closing = [bucket for bucket in held.open if bucket.at_s + span <= at_s]
-        if not closing and limit <= held.closed_s:
+        if not closing and (limit <= held.closed_s or not held.closed_s):
             return Step(held, (), self._wake(held))
         run = _Run(self, held, closing[0].at_s if closing and not held.closed_s else held.closed_s)
         for bucket in closing:

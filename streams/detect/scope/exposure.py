@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ...records import Exposure, Fact, Tick
 from ...step import Order, Step
+from ..facts import shelf_of
 from ..shelf import added, hashed, holds, moment
 
 MINUTE_S = 60
@@ -33,7 +34,7 @@ class ExposureMinutes:
         self.minute_s = minute_s
 
     def key(self, record: Any) -> str | None:
-        return "\x1f".join((self.name, *record.subject)) if record.kind == "exposure" else None
+        return shelf_of((self.name, *record.subject)) if record.kind == "exposure" else None
 
     def step(self, memory: Minutes | None, record: Fact | Tick) -> Step[Minutes]:
         if isinstance(record, Fact):

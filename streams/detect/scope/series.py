@@ -7,7 +7,7 @@ from typing import Any
 from ...records import Fact
 from ...step import Order, Step
 from ..detector import Nothing
-from ..facts import environment_of
+from ..facts import environment_of, shelf_of
 from ..ports import Measured
 
 
@@ -20,7 +20,7 @@ class Series:
     order: Order = "free"
 
     def key(self, record: Any) -> str | None:
-        return "\x1f".join(("agent", record.subject[0], environment_of(record))) if record.kind in self.kinds else None
+        return shelf_of(("agent", record.subject[0], environment_of(record))) if record.kind in self.kinds else None
 
     def step(self, memory: Nothing | None, record: Any) -> Step[Nothing]:
         if not isinstance(record, Fact):
