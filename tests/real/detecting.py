@@ -219,13 +219,13 @@ def memories(sessions: dict[str, bytes], scopes: dict[str, bytes]) -> tuple[dict
     for key, value in sessions.items():
         kept = {} if key.startswith("\0") else msgspec.msgpack.decode(value, type=Shelf).memories
         if SpentName in kept:
-            spent[key] = msgspec.msgpack.decode(kept[SpentName][1], type=Spent)
+            spent[key] = msgspec.msgpack.decode(kept[SpentName].value, type=Spent)
     scored: Counter[tuple[str, ...]] = Counter()
     for key, value in scopes.items():
         kept = {} if key.startswith("\0") else msgspec.msgpack.decode(value, type=Shelf).memories
         if BankName not in kept:
             continue
-        held = msgspec.msgpack.decode(kept[BankName][1], type=EvaluatorFailures.memory)
+        held = msgspec.msgpack.decode(kept[BankName].value, type=EvaluatorFailures.memory)
         assert not held.open
         for arm in held.state.arms:
             scored[(*held.words[1:3], "passed")] += arm.passed
