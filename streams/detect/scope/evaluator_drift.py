@@ -158,7 +158,8 @@ def _scores(bucket: Bucket) -> Scores:
 def _added(one: Scores, other: Scores) -> Scores:
     sizes = {size: one.sizes.get(size, 0) + other.sizes.get(size, 0) for size in one.sizes | other.sizes}
     square, lower, failed = one.square + other.square, one.lower + other.lower, one.failed + other.failed
-    return Scores(other.at_s, one.n + other.n, one.score + other.score, min(square, SUM_MAX), lower, failed, sizes)
+    score = max(-SUM_MAX, min(SUM_MAX, one.score + other.score))
+    return Scores(other.at_s, one.n + other.n, score, min(square, SUM_MAX), lower, failed, sizes)
 
 
 def _windows(state: Drift, least: int) -> tuple[Scores, Scores]:
