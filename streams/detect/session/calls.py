@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ...records import Excerpt, Fact, LlmCalled, Status, ToolCalled
+from ...records import About, Excerpt, Fact, LlmCalled, Status, ToolCalled
 from ...step import Order, Step
 from ..detector import Nothing
 from ..facts import BUCKET_S, bucket_of
@@ -15,10 +15,12 @@ from ..methods.sketch import index
 from .amounts import CALL_NANO_MAX, tokens_of
 
 RESOURCES_MAX = 8  # of one call
+KIND_CHARS_MAX = 128  # of an error's class, in its name
 MICRO = 10**6
 SCORE_MAX = 1e6
 WRITES = ("write", "exec")
 OK = Status.ok
+NOBODY = About()
 FAILING = (Status.error, Status.timeout)
 
 
@@ -51,18 +53,12 @@ class ToolFacts:
         fact = Fact("tool", address, bucket, sums)
         if well and data.effect is None and data.resources is None and data.hits is None:
             return Step(memory, (fact,))
-        return Step(memory, (fact, *self._more(record, bucket)))
-
-    def _more(self, record: ToolCalled, bucket: Any) -> list[Fact]:
-        data = record.data
-        said = []
-        if data.status in FAILING:
-            said.append(_failed(record, bucket))
+        said = [fact, _failed(record, bucket)] if not well and status in FAILING else [fact]
         if data.effect is not None or data.resources:
             said += [_written(record, uri, bucket) for uri in _targets(record)]
         if data.hits is not None:
             said.append(_retrieved(record, bucket))
-        return said
+        return Step(memory, tuple(said))
 
 
 class ModelFacts:
@@ -131,12 +127,13 @@ def _weighed(sums: dict[str, int], record: LlmCalled) -> None:
 
 def _failed(record: ToolCalled, bucket: Any) -> Fact:
     """Counted under tool, kind and skeleton, so that the wider question may find skeletons that are one trouble."""
-    data, ctx = record.data, record.data.ctx
-    kind, text = (data.error.type, data.error.template) if data.error else (None, None)
-    name = f"{data.tool.name}\x1f{kind or data.status.value}\x1f{skeleton(text or '')}"
+    data, ctx, tool, status = record.data, record.data.ctx, record.data.tool.name, record.data.status.value
+    kind, text = (data.error.type, data.error.template) if data.error is not None else (None, None)
+    words = skeleton(text) if text else ""
+    name = f"{tool}\x1f{(kind or status)[:KIND_CHARS_MAX]}\x1f{words}"
     marks = (f"{name}\x1e{ctx.agent.id}\x1f{ctx.root}",)
-    samples = (_evidence(record, data.tool.name),)
-    return Fact("tool_error", (dependency_of(record),), bucket, {name: 1}, marks=marks, samples=samples)
+    samples = (excerpt(record, status, tool, words if text else kind),)
+    return Fact("tool_error", (dependency_of(record),), bucket, {name: 1}, NOBODY, marks, samples)
 
 
 def _evidence(record: LlmCalled | ToolCalled, name: str) -> Excerpt:
