@@ -20,16 +20,19 @@ from .scope.evaluator_failures import EvaluatorFailures
 from .scope.exposure import ExposureMinutes
 from .scope.feedback import NegativeFeedback
 from .scope.fleet import CrashLoop, FleetSilent
+from .scope.novelties import MetricNovelty
 from .scope.objectives import ObjectiveBurn
 from .scope.owners import OwnerMissing
 from .scope.permissions import DeniedSpike
 from .scope.pipeline import PipelineSelf
 from .scope.providers import ProviderIncident
 from .scope.releases import VersionRegression
+from .scope.retrievals import RetrievalEmpty
 from .scope.session_failures import SessionFailures
 from .scope.skew import ConfigSkew
 from .scope.success_runaway import SuccessRunaway
 from .scope.telemetry import TelemetryGap, TelemetryLate
+from .scope.tool_latency import ToolLatency
 from .session.approval_missing import ApprovalMissing
 from .session.approvals import ApprovalStalled
 from .session.blast_radius import BlastRadius
@@ -120,6 +123,9 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     SuccessRunaway,
     Unpriced,
     TelemetryMissing,
+    MetricNovelty,
+    ToolLatency,
+    RetrievalEmpty,
 )
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
 FACTS: tuple[Any, ...] = (

@@ -42,7 +42,8 @@ def session(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 
 def model(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
-    sums = {"calls": 3, "errors": chance.randrange(3), "input": 3000, "output": 400, "nano": chance.randrange(10**10)}
+    tokens = 3000 if who["at"] < 11 * HOUR_S else 90_000
+    sums = {"calls": 3, "errors": chance.randrange(3), "input": tokens, "output": 400, "nano": chance.randrange(10**10)}
     sums |= {chance.choice(("priced", "unpriced")): 3, f"ms#{index(chance.randrange(1, 5000))}": 3}
     if 2 * HALF_S - 150 < who["at"] < 2 * HALF_S:
         sums = {"calls": 9}  # neither tokens nor a cost
@@ -57,7 +58,8 @@ def provider(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 def tool(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     name = chance.choice(("search", "refund"))
-    sums = {"calls": 5, "error": chance.randrange(3), f"ms#{index(chance.randrange(1, 5000))}": 5}
+    slower = 1 if who["at"] < HALF_S else 20
+    sums = {"calls": 5, "error": chance.randrange(3), f"ms#{index(slower * chance.randrange(1, 5000))}": 5}
     return {"subject": (agent, who["release"], "prod", name, ""), "sums": sums}
 
 
@@ -97,7 +99,8 @@ def write(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 
 def retrieval(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
-    sums = {"calls": 5, "empty": chance.randrange(6), "scored": 5, "score": chance.randrange(5 * 10**6)}
+    found = chance.randrange(6) if who["at"] < HALF_S else 0
+    sums = {"calls": 5, "empty": 5 - found, "scored": 5, "score": chance.randrange(5 * 10**6)}
     return {"subject": (agent, who["release"], "prod", "lookup"), "sums": sums}
 
 
@@ -170,6 +173,7 @@ PACE: dict[str, float] = {  # by detector: seconds between records, for those th
     "cost.success_runaway": 1700.0,
     "eval.drift": 600.0,
     "fleet.heartbeat": 300.0,
+    "metric.novelty": 150.0,
     "telemetry.gap": 900.0,
 }
 WIDE = ("provider", "tool_error", "alive", "write", "evaluator")  # about no agent

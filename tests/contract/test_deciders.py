@@ -24,6 +24,8 @@ usual_min = 1
 within_s = 5.0
 [detectors."behaviour.drift"]
 sessions_min = 10
+[detectors."metric.novelty"]
+values_min = 1
 [detectors."cost.success_runaway"]
 sessions_min = 1
 floor = 0.01

@@ -25,6 +25,8 @@ objective = 0.95
 [[agents]]
 match = ["agent-of-x-cost.agent_budget"]
 budget_day = 5.0
+[detectors."metric.novelty"]
+values_min = 1
 [detectors."cost.success_runaway"]
 sessions_min = 1
 floor = 0.01
