@@ -221,7 +221,7 @@ def _policy(merged: dict[str, Any]) -> Policy:
     if wrong:
         raise PolicyError("\n".join(wrong))
     stanzas = {detector.name: _stanza(detector, file.detectors.get(detector.name, {})) for detector in DETECTORS}
-    digest = hashlib.sha256(msgspec.json.encode(merged, order="deterministic")).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode(_ordered(merged), order="deterministic")).hexdigest()
     return Policy(
         name=file.name,
         time=file.time,
@@ -237,6 +237,12 @@ def _policy(merged: dict[str, Any]) -> Policy:
         outcomes={key.lower(): value for key, value in file.outcomes.items()},
         digest=f"sha256:{digest[:16]}",
     )
+
+
+def _ordered(merged: dict[str, Any]) -> Any:
+    """With the order of overrides, in which the first that matches wins."""
+    orders = {name: list(one["agents"]) for name, one in merged["detectors"].items() if len(one.get("agents", {})) > 1}
+    return [merged, orders] if orders else merged
 
 
 def _stanza(detector: Any, given: dict[str, Any]) -> Stanza:

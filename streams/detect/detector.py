@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from ..records import Ctx, Finding, Severity
+from ..records import SEVERITIES, Ctx, Finding, Severity
 from ..step import Order
 from .agents import CACHE_MAX, AgentRules, Given, matches
 from .fingerprint import fingerprint
@@ -109,6 +109,14 @@ class SessionDetector(Detector[T]):
     def key(self, record: Any) -> str | None:
         ctx: Ctx = record.data.ctx
         return ctx.root if self.of_root else ctx.session_id
+
+
+def milder(one: Severity, other: Severity) -> Severity:
+    return max(one, other, key=SEVERITIES.index)
+
+
+def graver(one: Severity, other: Severity) -> Severity:
+    return min(one, other, key=SEVERITIES.index)
 
 
 def releases_of(ctx: Ctx) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ LIVE_MAX = 4_000  # decoded shelves kept between groups: more of them cost more 
 FRESHENED_S = 3600.0  # how old the newest time in the store may be
 SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
 SCOPE_IDLE_S = 14 * 24 * 3600.0
+BRIEF = ("write",)  # kinds about what there may be millions of: their shelves go after an hour
 
 Recall = Callable[[str], bytes | None]
 
@@ -193,6 +194,7 @@ class Fold:
     def _note_fact(self, key: str, live: Live, fact: Fact) -> None:
         fresh = live.newest_s == 0.0
         live.newest_s = max(live.newest_s, fact.bucket.timestamp())
+        live.ended = fact.kind in BRIEF
         if fact.about.agent:
             live.about = fact.about
         self._touched[key] = live

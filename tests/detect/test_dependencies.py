@@ -6,6 +6,7 @@ from typing import Any
 
 import builders as b
 from contract.running import run
+from detect.scoped import Scoped
 
 from streams.detect.scope.dependencies import ERRORS_MAX, DependencyErrors, Thresholds
 from streams.records import Fact, Finding
@@ -94,3 +95,35 @@ def test_a_thousand_different_errors_are_forgotten_in_time() -> None:
     runner = run(DependencyErrors(), facts)
     (held,) = runner.memories.values()
     assert len(held.state.known) <= ERRORS_MAX
+
+
+def test_agents_that_work_by_day_are_judged_by_their_days() -> None:
+    days = [day for day in range(9) if day % 7 < 5]
+    office = [error(day * 86_400 + n * 20, f"s{n % 7}") for day in days for n in range(8 * 180)]
+    assert {int(one.at.timestamp() - b.at(0).timestamp()) // 86_400 for one in told(office)} <= {0, 1}
+    monday = 11 * 86_400
+    troubled = [error(monday + n * 4, f"s{n % 7}") for n in range(200)]
+    assert told([*office, *troubled])[-1].at > b.at(monday)
+
+
+def test_where_errors_are_many_a_swing_of_the_traffic_is_no_trouble() -> None:
+    steady = [error(n * 60, f"s{n % 7}", count=1000) for n in range(2880)]
+    end = 2 * 86_400
+    busier = [error(end + n * 60, f"s{n % 7}", count=1500) for n in range(60)]
+    assert [one for one in told(steady + busier) if one.at > b.at(end)] == []
+    worse = [error(end + n * 60, f"s{n % 7}", count=3000) for n in range(60)]
+    assert [one for one in told(steady + worse) if one.at > b.at(end)]
+
+
+def test_a_burst_that_is_over_does_not_make_three_errors_trouble_days_later() -> None:
+    later = [error(3 * 86_400 + n * 2, "s1") for n in range(3)]
+    assert all(one.at < b.at(86_400) for one in told([*burst(0, errors=40), *later]))
+
+
+def test_old_events_that_are_brought_in_at_once_are_not_the_presents_trouble() -> None:
+    scoped, name = Scoped(DependencyErrors()), "search\x1fHTTPError\x1frefused"
+    scoped.fact(90_000, "tool_error", ("shop-mcp",), {name: 1}, marks=(f"{name}\x1ebilling\x1fs0",))
+    scoped.until(90_100)
+    for n in range(20):
+        scoped.fact(n * 3600, "tool_error", ("shop-mcp",), {name: 1}, marks=(f"{name}\x1ebilling\x1fs{n}",))
+    assert scoped.until(100_000) == []

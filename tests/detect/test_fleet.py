@@ -68,3 +68,22 @@ def test_who_is_silent_for_a_day_is_forgotten() -> None:
     facts = [alive(span, *NAMES) for span in range(60)] + [alive(span, *NAMES[6:]) for span in range(60, 400)]
     found = told(FleetSilent(), facts)
     assert found[-1].at < b.at(60 * SPAN_S + 86_400 + SPAN_S)
+
+
+def office(days: range, hours: range = range(8, 17)) -> list[Fact]:
+    """Eight agents that work by day, with weekends, among four that always do."""
+    facts = []
+    for span in range(days.start * 288, days.stop * 288):
+        day, hour = span // 288, span % 288 // 12
+        facts.append(alive(span, *NAMES[: 12 if hour in hours and day % 7 < 5 else 4]))
+    return facts
+
+
+def test_who_leaves_when_it_left_the_day_before_is_not_missed() -> None:
+    found = told(FleetSilent(), office(range(16)))
+    assert {int(one.at.timestamp() - b.at(0).timestamp()) // 86_400 for one in found} <= {0, 1}
+
+
+def test_who_leaves_hours_earlier_is_missed() -> None:
+    found = told(FleetSilent(), [*office(range(8)), *office(range(8, 9), range(8, 13))])
+    assert found[-1].at > b.at(8 * 86_400 + 13 * 3600)

@@ -62,3 +62,11 @@ def test_a_few_calls_are_too_few() -> None:
 
 def test_it_works_without_history() -> None:
     assert told([calls(n * 10, errors=6) for n in range(6)])
+
+
+def test_of_very_many_calls_a_swing_of_the_usual_errors_is_no_incident() -> None:
+    many = [calls(n * 10, calls=50_000, errors=500, agents=(f"agent-{n % 9}",)) for n in range(720)]
+    swing = [calls(7200 + n * 10, calls=50_000, errors=700, agents=(f"agent-{n % 9}",)) for n in range(60)]
+    worse = [calls(7200 + n * 10, calls=50_000, errors=2000, agents=(f"agent-{n % 9}",)) for n in range(60)]
+    assert [one for one in told(many + swing) if one.at > b.at(7200)] == []
+    assert [one for one in told(many + worse) if one.at > b.at(7200)]

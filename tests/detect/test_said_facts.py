@@ -192,3 +192,10 @@ def test_denials_are_told_with_their_session_and_numbers_within_reason() -> None
     assert [(fact.subject[2], fact.sums) for fact in facts(NumberFacts(), [beat])] == [
         ("queue", {"n": 1, "micro": 2_500_000})
     ]
+
+
+def test_a_young_session_that_waits_for_a_persons_answer_has_not_vanished() -> None:
+    asked = [b.session_started(0), b.permission_checked(30, result=PermissionResult.pending)]
+    assert facts(SessionFacts(), asked, "crash") == []
+    answered = [*asked, b.permission_checked(60)]
+    assert [fact.sums for fact in facts(SessionFacts(), answered, "crash")] == [{"vanished": 1}]

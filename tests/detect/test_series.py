@@ -117,3 +117,12 @@ def test_the_worker_of_a_story_measures_what_its_sessions_did() -> None:
         value(registry, "tocsin_agent_tool_runs_total", tool=name, status="ok") for name in ("search", "other")
     )
     assert (named, earlier) == (15, 10)  # ten calls of the first bucket had not earned the name
+
+
+def test_made_up_environments_are_one_series() -> None:
+    found, registry = series()
+    for n in range(3 * AGENTS_MAX):
+        found.take([Measured("session", ("billing", "7", f"env-{n}", ""), {"started": 1})])
+    seen = {sample.labels["environment"] for metric in registry.collect() for sample in metric.samples}
+    assert len(seen) == AGENTS_MAX + 1
+    assert "other" in seen

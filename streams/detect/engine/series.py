@@ -87,7 +87,7 @@ class AgentSeries:
         if who in self._known:
             return who
         if len(self._known) >= AGENTS_MAX:
-            return (OTHER, "", environment)
+            return (OTHER, "", OTHER)
         self._known.add(who)
         return who
 

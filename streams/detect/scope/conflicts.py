@@ -14,7 +14,7 @@ NAMED_MAX = 5
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    window_s: Annotated[int, Meta(ge=10, le=86_400)] = 60
+    window_s: Annotated[int, Meta(ge=10, le=3600)] = 60  # a resource is remembered for an hour
     agents_min: Annotated[int, Meta(ge=2)] = 2  # different ones, in different root sessions
 
 
@@ -41,6 +41,9 @@ class EffectConflict(Bucketed[Thresholds, Writers]):
 
     def words(self, fact: Fact) -> Words | None:
         return ("resource", *fact.subject)
+
+    def stale_s(self, words: Words) -> float:
+        return self.thresholds.window_s if words else 0
 
     def closed(self, state: Writers, bucket: Bucket, words: Words) -> tuple[Writers, tuple[Finding, ...]]:
         window = slid(state.window, bucket, self.thresholds.window_s)

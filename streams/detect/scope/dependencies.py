@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from ...records import Fact, Finding, Severity
 from ..likeness import merged
@@ -23,6 +25,11 @@ DAY_S = 86_400
 FIRST_S = 600  # a rate is not known better than over ten minutes
 ACUTE_S = 3600  # what is trouble is not learned as usual for an hour, then three times slower
 SLOWER = 3
+TIMES = 2.0  # the usual, at least: where errors are many, Poisson takes every swing of the traffic for trouble
+HOLDS_TIMES = 1.5
+HOUR_S = 3600
+TROUBLED_S = 16 * HOUR_S  # until most of what was told at first is known as usual
+FADES_S = 30 * DAY_S  # of the busiest hour: nights and weekends make no working day surprising
 TITLE_WORDS = 12
 
 Part = tuple[int, int, tuple[str, ...]]  # start, errors, "agent\x1fsession"
@@ -44,6 +51,13 @@ class Known(Struct, frozen=True, array_like=True, gc=False):
     usual: float = 0.0  # errors a second, over a day
     learned_s: int = 0
     told_s: int = 0  # since when it is trouble; 0: it is not
+    lately: float = 0.0  # errors a second, over an hour
+    busiest: float = 0.0  # … in the busiest hour, fading
+
+    @property
+    def expected(self) -> float:
+        """Errors a second: agents that work by day are judged by their days, not by the mean with their nights."""
+        return max(self.usual, self.busiest)
 
 
 class Errors(Struct, frozen=True, array_like=True, gc=False):
@@ -65,11 +79,18 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
         "Pause what cannot do without it; the sessions' own tickets are attached here."
     )
     limits = Thresholds
-    minimum = "10 errors from 3 sessions in 5 minutes; without history the usual rate counts as none"
-    false_alarms = "one window in a million at a steady rate (Poisson); a chatty error is told once, before it is known"
+    minimum = "10 errors from 3 sessions in 5 minutes, twice the usual; without history the usual rate counts as none"
+    false_alarms = "one window in a million at a steady rate (Poisson); a chatty error is told until it is known, a day"
 
     def words(self, fact: Fact) -> Words | None:
         return ("dependency", fact.subject[0])
+
+    def stale_s(self, words: Words) -> float:
+        return self.thresholds.window_s if words else 0
+
+    def restless(self, state: Errors) -> bool:
+        """Once the window is empty it is over: what comes after is judged anew."""
+        return any(one.told_s for one in state.known.values())
 
     def closed(self, state: Errors, bucket: Bucket, words: Words) -> tuple[Errors, tuple[Finding, ...]]:
         known = _with(dict(state.known), bucket, max(WHO_MAX, self.thresholds.sessions_min))
@@ -83,13 +104,14 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
         """What leaves the window is learned, what is in it is judged by what was learned before."""
         limits = self.thresholds
         one = self._learned(one, now_s - limits.window_s)
-        errors, sessions = _errors(one), len({who.partition("\x1f")[2] for who in _who(one)})
-        rare = surprise(errors, one.usual * limits.window_s)
+        errors, expected = _errors(one), one.expected * limits.window_s
         if one.told_s:
-            told = errors >= limits.holds_min and rare >= limits.surprise_min / 2
+            told = errors >= max(limits.holds_min, HOLDS_TIMES * expected)
+            told = told and surprise(errors, expected) >= limits.surprise_min / 2
         else:
-            told = errors >= limits.errors_min and sessions >= limits.sessions_min and rare >= limits.surprise_min
-        return Known(one.began_s, one.parts, one.usual, one.learned_s, (one.told_s or now_s) if told else 0)
+            told = errors >= max(limits.errors_min, TIMES * expected) and _sessions(one) >= limits.sessions_min
+            told = told and surprise(errors, expected) >= limits.surprise_min
+        return replace(one, told_s=(one.told_s or now_s) if told else 0)
 
     def _learned(self, one: Known, until_s: int) -> Known:
         since_s = one.learned_s or one.began_s
@@ -102,7 +124,13 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
             weight = 0.0
         rate = _errors(Known(0, left)) / (until_s - since_s)
         usual = one.usual + weight * (rate - one.usual)
-        return Known(one.began_s, one.parts[len(left) :], usual, until_s, one.told_s)
+        lately, busiest = one.lately, one.busiest * math.exp((since_s - until_s) / FADES_S)
+        if not one.told_s:
+            lately += min(1.0, (until_s - since_s) / HOUR_S) * (rate - lately)
+            busiest = max(busiest, lately)
+        else:
+            busiest += min(1.0, (until_s - since_s) / TROUBLED_S) * max(0.0, rate - busiest)
+        return Known(one.began_s, one.parts[len(left) :], usual, until_s, one.told_s, lately, busiest)
 
     def _finding(self, told: dict[str, Known], bucket: Bucket, words: Words) -> Finding:
         dependency = words[1]
@@ -112,7 +140,7 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
         agents = sorted({one.partition("\x1f")[0] for one in who})
         errors = sum(map(_errors, told.values()))
         minutes = self.thresholds.window_s / 60
-        usual = sum(one.usual for one in told.values()) * self.thresholds.window_s
+        usual = sum(one.expected for one in told.values()) * self.thresholds.window_s
         title = " ".join((said or kind).split()[:TITLE_WORDS])
         more = f" and {len(told) - 1} other errors" if len(told) > 1 else ""
         return self.found(
@@ -140,7 +168,7 @@ def _with(known: dict[str, Known], bucket: Bucket, most: int) -> dict[str, Known
             known[place] = known.pop(f"{tool}\x1f{kind}\x1f{before}")
         one = known.get(place) or Known(bucket.at_s)
         parts = (*one.parts, (bucket.at_s, bucket.sums[name], tuple(met.get(name, ())[:most])))[-PARTS_MAX:]
-        known[place] = Known(one.began_s, parts, one.usual, one.learned_s, one.told_s)
+        known[place] = replace(one, parts=parts)
     return known
 
 
@@ -164,6 +192,10 @@ def _errors(one: Known) -> int:
     return sum(count for _, count, _ in one.parts)
 
 
+def _sessions(one: Known) -> int:
+    return len({who.partition("\x1f")[2] for who in _who(one)})
+
+
 def _who(one: Known) -> set[str]:
     return {who for _, _, some in one.parts for who in some}
 
@@ -179,4 +211,4 @@ def _bounded(known: dict[str, Known]) -> dict[str, Known]:
 
 def _thinned(one: Known) -> Known:
     parts = tuple((at_s, errors, who[:FEW]) for at_s, errors, who in one.parts)
-    return Known(one.began_s, parts, one.usual, one.learned_s, one.told_s)
+    return replace(one, parts=parts)

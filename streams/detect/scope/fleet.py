@@ -8,11 +8,13 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
+from ..detector import milder
 from .bucketed import Bucket, Bucketed, Words, fits
 from .window import Window, slid
 
 AGENTS_MAX = 2000  # in one environment; where more are heard nobody is missed, for nobody can say who was
 NAMED_MAX = 8
+HOUR_S = 3600
 DAY_S = 86_400
 MEMORY = 24  # buckets over which presence is averaged
 
@@ -41,6 +43,9 @@ class CrashLoop(Bucketed[CrashThresholds, Crashes]):
     limits = CrashThresholds
     false_alarms = "rule: no statistics; a restart that somebody wanted counts too"
 
+    def stale_s(self, words: Words) -> float:
+        return self.limits_for(words[1]).window_s
+
     def closed(self, state: Crashes, bucket: Bucket, words: Words) -> tuple[Crashes, tuple[Finding, ...]]:
         agent = words[1]
         limits, chosen = self.limits_for(agent), self.chosen(agent)
@@ -53,7 +58,7 @@ class CrashLoop(Bucketed[CrashThresholds, Crashes]):
         finding = self.found(
             {"agent": agent},
             f"{agent}: keeps crashing{where}",
-            severity=chosen.severity if len(nodes) >= limits.nodes_min else "medium",
+            severity=chosen.severity if len(nodes) >= limits.nodes_min else milder(chosen.severity, "medium"),
             at=self.when(bucket, words),
             count=crashes,
             observed=f"{window.total('restarts')} restarts and {window.total('vanished')} sessions that vanished, in "
@@ -75,6 +80,7 @@ class Present(Struct, frozen=True, array_like=True, gc=False):
     first_s: int
     last_s: int
     share: float = 1.0  # of the spans, averaged exponentially, when it was last heard
+    quiet: int = 0  # hours of the day, as bits, in which it was not heard the last time
 
 
 class Fleet(Struct, frozen=True, array_like=True, gc=False):
@@ -84,7 +90,8 @@ class Fleet(Struct, frozen=True, array_like=True, gc=False):
 class FleetSilent(Bucketed[FleetThresholds, Fleet]):
     """Agents that are always heard and are not any more, many at once. Subject: the environment.
 
-    An agent that works now and then is not missed; one that is silent for a day is forgotten.
+    An agent that works now and then is not missed, nor one that leaves when it left the day before; after a day of
+    silence it is missed no more, after a week forgotten.
     """
 
     name, version, state = "fleet.heartbeat", 1, Fleet
@@ -98,7 +105,7 @@ class FleetSilent(Bucketed[FleetThresholds, Fleet]):
     limits = FleetThresholds
     marks_max = AGENTS_MAX
     minimum = "two hours in which an agent was heard in 80 % of the five-minute spans; at most 2000 agents"
-    false_alarms = "rule: no statistics; a fleet that is shut down at night needs a silence"
+    false_alarms = "rule: no statistics; a fleet that is shut down at night is told the first time"
 
     def words(self, fact: Fact) -> Words | None:
         return fact.subject
@@ -116,7 +123,7 @@ class FleetSilent(Bucketed[FleetThresholds, Fleet]):
         limits, heard = self.thresholds, set(bucket.marks)
         if not fits(bucket.marks, AGENTS_MAX):
             return state, ()
-        agents = {name: one for name, one in state.agents.items() if bucket.at_s - one.last_s < DAY_S}
+        agents = {name: one for name, one in state.agents.items() if bucket.at_s - one.last_s < 7 * DAY_S}
         for name in sorted(heard):
             agents[name] = _heard(agents.get(name), bucket.at_s, self.span_s(words))
         if len(agents) > AGENTS_MAX:
@@ -130,7 +137,10 @@ class FleetSilent(Bucketed[FleetThresholds, Fleet]):
         }
         now_s = bucket.at_s + self.span_s(words)
         silent = sorted(
-            name for name, one in steady.items() if now_s - one.last_s - self.span_s(words) >= limits.silent_s
+            name
+            for name, one in steady.items()
+            if limits.silent_s <= now_s - one.last_s - self.span_s(words) < DAY_S
+            and not _leaves(one, self.span_s(words))
         )
         after = state if agents == state.agents else Fleet(agents)
         if len(silent) < limits.agents_min or len(silent) <= limits.share_min * len(steady):
@@ -154,4 +164,19 @@ def _heard(known: Present | None, at_s: int, span_s: int) -> Present:
         return Present(at_s, at_s)
     missed = max(0, (at_s - known.last_s) // span_s - 1)
     share = known.share * (1 - 1 / MEMORY) ** (missed + 1) + 1 / MEMORY
-    return Present(known.first_s, at_s, share)
+    return Present(known.first_s, at_s, share, _quiet(known, at_s))
+
+
+def _quiet(known: Present, at_s: int) -> int:
+    """The hours that passed without it are quiet ones, until it is heard in them."""
+    since, until = known.last_s // HOUR_S + 1, at_s // HOUR_S
+    quiet = known.quiet
+    for hour in range(max(since, until - 24), until):
+        quiet |= 1 << hour % 24
+    return quiet & ~(1 << until % 24)
+
+
+def _leaves(one: Present, span_s: int) -> bool:
+    """Whether its silence began when it is usually silent, or within the hour before."""
+    hour = (one.last_s + span_s) // HOUR_S
+    return any(one.quiet >> at % 24 & 1 for at in (hour, hour + 1))

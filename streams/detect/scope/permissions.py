@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
+from ..detector import graver
 from .bucketed import Bucket, Bucketed, Words
 from .window import Window, slid
 
@@ -50,6 +51,9 @@ class DeniedSpike(Bucketed[Thresholds, Denials]):
         denied = fact.sums.get("denied", 0)
         return {f"action {fact.subject[2]}": denied} if denied else {"decisions": sum(fact.sums.values())}
 
+    def stale_s(self, words: Words) -> float:
+        return self.limits_for(words[1]).window_s
+
     def closed(self, state: Denials, bucket: Bucket, words: Words) -> tuple[Denials, tuple[Finding, ...]]:
         agent = words[1]
         limits = self.limits_for(agent)
@@ -71,7 +75,7 @@ class DeniedSpike(Bucketed[Thresholds, Denials]):
         return self.found(
             {"agent": agent},
             f"{agent}: is denied again and again",
-            severity="high" if fresh else self.chosen(agent).severity,
+            severity=graver(self.chosen(agent).severity, "high") if fresh else self.chosen(agent).severity,
             at=self.when(bucket, words),
             count=count,
             observed=f"{count} denials in {self.limits_for(agent).window_s / 60:g} minutes, {len(window.marks)} sessions: "

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
+from ..detector import milder
 from .bucketed import Bucket, Bucketed, Words
 from .window import Window, slid
 
@@ -76,15 +77,16 @@ class PipelineSelf(Bucketed[Thresholds, Numbers]):
         return {name: fact.sums["micro"]} if name in SUMS or name in ("events", "dead_letters") else {}
 
     def closed(self, state: Numbers, bucket: Bucket, words: Words) -> tuple[Numbers, tuple[Finding, ...]]:
-        limits = self.thresholds
+        limits = self.limits_for(words[1])
         window = slid(state.window, bucket, limits.window_s)
         found = [
-            self._finding(name, value, limit, bucket, words) for name, value, limit in self._beyond(window, bucket)
+            self._finding(name, value, limit, bucket, words)
+            for name, value, limit in self._beyond(window, bucket, limits)
         ]
         return (state if window is state.window else Numbers(window)), tuple(found)
 
-    def _beyond(self, window: Window, bucket: Bucket) -> list[tuple[str, float, float]]:
-        limits, found = self.thresholds, []
+    def _beyond(self, window: Window, bucket: Bucket, limits: Thresholds) -> list[tuple[str, float, float]]:
+        found = []
         for name, limit in PEAKS.items():
             beats = bucket.sums.get(f"beats {name}", 0)
             if beats and (value := bucket.sums[name] / MICRO / beats) > getattr(limits, limit):
@@ -98,10 +100,11 @@ class PipelineSelf(Bucketed[Thresholds, Numbers]):
         return found
 
     def _finding(self, name: str, value: float, limit: float, bucket: Bucket, words: Words) -> Finding:
+        chosen = self.chosen(words[1])
         return self.found(
             {"agent": words[1], "number": name},
             f"{words[1]}: {SAYS[name]}",
-            severity=self.severity if name in PAGING else "medium",
+            severity=chosen.severity if name in PAGING else milder(chosen.severity, "medium"),
             at=self.when(bucket, words),
             observed=f"{value:,.0f}",
             expected=f"at most {limit:,.0f}",

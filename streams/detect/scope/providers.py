@@ -15,6 +15,7 @@ from .window import Window, slid
 AGENTS_MAX = 20
 NAMED_MAX = 5
 DAY_S = 86_400
+TIMES = 2.0  # the usual, at least: of very many calls Poisson takes every swing for trouble
 FIRST_CALLS = 100  # an error rate is not known better than from so many
 
 
@@ -51,7 +52,7 @@ class ProviderIncident(Bucketed[Thresholds, Calls]):
     )
     limits = Thresholds
     minimum = "20 calls and 5 errors in 5 minutes; without history the usual error rate counts as none"
-    false_alarms = "one window in a million at a steady error rate (Poisson)"
+    false_alarms = "one window in a million at a steady error rate (Poisson), and none below twice that rate"
 
     def words(self, fact: Fact) -> Words | None:
         return ("provider", fact.subject[0])
@@ -81,7 +82,7 @@ class ProviderIncident(Bucketed[Thresholds, Calls]):
         limits, calls, errors = self.thresholds, window.total("calls"), window.total("errors")
         if calls < limits.calls_min or errors < limits.errors_min:
             return False
-        rare = surprise(errors, usual * calls) >= limits.surprise_min
+        rare = errors >= TIMES * usual * calls and surprise(errors, usual * calls) >= limits.surprise_min
         if errors / calls >= limits.share_min:
             return rare or usual < limits.share_min / 2
         return rare and len(window.marks) >= limits.agents_min

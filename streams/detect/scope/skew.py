@@ -11,6 +11,7 @@ from .bucketed import Bucket, Bucketed, Words
 
 HASHES_MAX = 8
 CHARS_MAX = 32
+KEPT_S = 2 * 86_400  # an agent may run once a day; a variant not seen for longer is gone
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,13 +19,16 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Seen(Struct, frozen=True, array_like=True, gc=False):
-    hashes: dict[str, tuple[str, ...]] = {}  # part -> what it was, in order of first sight
+    hashes: dict[str, dict[str, int]] = {}  # part -> what it was, in order of first sight -> when last
 
 
 class ConfigSkew(Bucketed[Thresholds, Seen]):
-    """Two hashes of one part under one release. Subject: the agent and the part. An agent without releases is not judged."""
+    """Two hashes of one part under one release, until one has not been seen for two days. Subject: the agent and the part.
 
-    name, version, state = "config.skew", 1, Seen
+    An agent without releases is not judged.
+    """
+
+    name, version, state = "config.skew", 2, Seen
     kinds = ("config",)
     severity: Severity = "medium"
     runbook = (
@@ -44,14 +48,15 @@ class ConfigSkew(Bucketed[Thresholds, Seen]):
 
     def closed(self, state: Seen, bucket: Bucket, words: Words) -> tuple[Seen, tuple[Finding, ...]]:
         agent, release = words[1], words[3]
-        watched, hashes, said = self.limits_for(agent).parts, dict(state.hashes), []
+        watched, hashes, said = self.limits_for(agent).parts, _kept(state.hashes, bucket.at_s), []
         for mark in sorted(bucket.marks):
             part, _, what = mark.partition(":")
-            if part in watched and what not in hashes.get(part, ()):
-                hashes[part] = (*hashes.get(part, ()), what)[-HASHES_MAX:]
+            if part in watched:
+                found = {**hashes.get(part, {}), what: bucket.at_s}
+                hashes[part] = dict(list(found.items())[-HASHES_MAX:])
         for part, found in sorted(hashes.items()):
-            if len(found) > 1 and any(f"{part}:{what}" in bucket.marks for what in found):
-                said.append(self._finding((agent, part, release), found, bucket, words))
+            if len(found) > 1 and bucket.at_s in found.values():
+                said.append(self._finding((agent, part, release), tuple(found), bucket, words))
         return (Seen(hashes) if hashes != state.hashes else state), tuple(said)
 
     def _finding(self, about: tuple[str, str, str], found: tuple[str, ...], bucket: Bucket, words: Words) -> Finding:
@@ -65,3 +70,11 @@ class ConfigSkew(Bucketed[Thresholds, Seen]):
             expected="one",
             releases=(release,),
         )
+
+
+def _kept(hashes: Mapping[str, dict[str, int]], at_s: int) -> dict[str, dict[str, int]]:
+    kept = {
+        part: {what: last_s for what, last_s in found.items() if at_s - last_s < KEPT_S}
+        for part, found in hashes.items()
+    }
+    return {part: found for part, found in kept.items() if found}

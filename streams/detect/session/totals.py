@@ -14,6 +14,8 @@ from ...records import (
     Fact,
     Heartbeat,
     LlmCalled,
+    PermissionChecked,
+    PermissionResult,
     SessionEnded,
     SessionStarted,
     SessionStatus,
@@ -43,6 +45,7 @@ FLEET = "fleet"
 BAD = (SessionStatus.failed, SessionStatus.timed_out)
 ERROR, TIMEOUT = Status.error, Status.timeout
 
+
 class Still(Struct, frozen=True, array_like=True, gc=False):
     """What calls do not change."""
 
@@ -53,7 +56,9 @@ class Still(Struct, frozen=True, array_like=True, gc=False):
     node: str = ""
     end: Excerpt | None = None
     due: datetime | None = None
-    announced: bool = False  # by a start or a heartbeat: who sends neither sends no ends either, and has not vanished
+    # By a start or a heartbeat: who sends neither sends no ends either, and has not vanished; nor has who waits for a
+    # person's answer.
+    announced: bool = False
 
 
 class Totals(Struct, frozen=True, array_like=True, gc=False):
@@ -77,7 +82,7 @@ class SessionFacts:
 
     name, version, memory = "facts.session", 2, Totals
     by_session = True
-    reads: tuple[type, ...] = (SessionStarted, LlmCalled, ToolCalled, Heartbeat, SessionEnded)
+    reads: tuple[type, ...] = (SessionStarted, LlmCalled, ToolCalled, PermissionChecked, Heartbeat, SessionEnded)
     order: Order = "near"  # the minutes in which it is said to be alive, the levels of what it spent
 
     def __init__(self, bucket_s: int = BUCKET_S) -> None:
@@ -189,9 +194,15 @@ def _seen(known: Totals, record: Any, at_s: float) -> Totals:
         still = replace(still, ended=status.value, end=end, due=record.time)
     elif isinstance(record, Heartbeat) and not still.announced:
         still = replace(still, announced=True)
+    elif isinstance(record, PermissionChecked) and still.starts and still.announced is _waits(record):
+        still = replace(still, announced=not still.announced)
     elif (last_s, minute) == (known.last_s, known.minute):
         return known
     return replace(known, still=still, last_s=last_s, minute=minute)
+
+
+def _waits(record: PermissionChecked) -> bool:
+    return record.data.result is PermissionResult.pending
 
 
 def _called(known: Totals, record: LlmCalled | ToolCalled, at_s: float) -> Totals:
