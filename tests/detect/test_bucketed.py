@@ -163,3 +163,14 @@ def test_a_window_leaves_out_what_had_left_it_before_it_arrived() -> None:
         scoped.fact(at_s, "tool", ("billing", "7", "prod", "search", ""), {"calls": 1})
     scoped.until(1200)
     assert [sums for _, sums, _ in scoped.state.buckets] == [{"calls": 1}, {"calls": 1}]
+
+
+def test_a_partition_that_is_read_two_hours_ahead_is_spread_over_them() -> None:
+    scoped = Scoped(Watching())
+    for n in range(720):
+        scoped.fact(n * SPAN_S, "tool", ("billing", "7", "prod", "search", ""), {"calls": 1})
+        assert len(next(iter(scoped.memories.values())).open) <= OPEN_MAX
+    scoped.until(7200)
+    calls = [sums["calls"] for _, sums, _ in scoped.state.buckets]
+    assert sum(calls) == 720
+    assert max(calls) <= 4 * 720 / OPEN_MAX

@@ -19,7 +19,7 @@ from ..detector import Detector
 from ..facts import MARKS_MAX, SUM_MAX, environment_of, latest, shelf_of
 from ..shelf import moment
 
-OPEN_MAX = 64  # buckets; those furthest ahead of the clock share the last one
+OPEN_MAX = 64  # buckets; of more, those share one that are closest together
 NAMES_MAX = 2000  # different names of sums in one bucket; the rest is `other`
 FEW = 100  # names and marks that are remembered however long they are
 CHARS_MAX = 32 * 1024  # of more than those
@@ -205,15 +205,23 @@ def _at(bucket: Bucket) -> int:
 
 
 def _bounded(buckets: list[Bucket]) -> tuple[Bucket, ...]:
-    """Whatever the times: the furthest ahead share one bucket."""
+    """Whatever the times. One partition may be read an hour ahead of another: its buckets become longer, all of them.
+
+    If only the last took what comes beyond, it would look like a burst.
+    """
     while len(buckets) > OPEN_MAX:
-        last, extra = buckets[-2:]
+        at = min(range(len(buckets) - 1), key=lambda n: (_until(buckets, n + 2) - buckets[n].at_s, -n))
+        last, extra = buckets[at : at + 2]
         sums = dict(last.sums)
         for name, value in extra.sums.items():
             sums[name] = min(sums.get(name, 0) + value, SUM_MAX)
         marks = tuple(dict.fromkeys(last.marks + extra.marks))[:MARKS_MAX]
-        buckets[-2:] = [Bucket(last.at_s, sums, marks, latest(last.samples + extra.samples))]
+        buckets[at : at + 2] = [Bucket(last.at_s, sums, marks, latest(last.samples + extra.samples))]
     return tuple(buckets)
+
+
+def _until(buckets: list[Bucket], n: int) -> int:
+    return buckets[n].at_s if n < len(buckets) else buckets[-1].at_s + 1
 
 
 def _latest_told(told: dict[str, int]) -> dict[str, int]:
