@@ -18,6 +18,7 @@ from .stage import Folding
 
 TIMELINE = "tocsin.timeline"  # as positions call it, whatever the generation
 VALUE_BYTES_MAX = 256 * 1024
+FACTS_MAX = 1000  # of one record
 
 _encoder = msgspec.msgpack.Encoder()
 _clocks = msgspec.msgpack.Decoder(Clock)
@@ -91,10 +92,29 @@ class Sessions(Folding):
             of.setdefault(partition_of(fact.subject[0], self.facts_partitions), []).append(fact)
         for partition, some in of.items():
             self.counts.facts += len(some)
-            self._lines.setdefault(partition, []).append(wire.pack(Facts(position, tuple(some))))
+            lines = self._lines.setdefault(partition, [])
+            lines += [wire.pack(Facts(position, part)) for part in _parts(some)]
 
     def _at_s(self, clock: bytes) -> float | None:
         return _clocks.decode(clock).at_s
+
+
+def _parts(facts: list[Fact]) -> list[tuple[Fact, ...]]:
+    """When time jumps, thousands of sessions may end in one message: more than one record holds.
+
+    What shares the first word of its subject stays together, for whoever remembers it takes each position once.
+    """
+    if len(facts) <= FACTS_MAX:
+        return [tuple(facts)]
+    of: dict[str, list[Fact]] = {}
+    for fact in facts:
+        of.setdefault(fact.subject[0], []).append(fact)
+    parts: list[list[Fact]] = [[]]
+    for some in of.values():
+        if parts[-1] and len(parts[-1]) + len(some) > FACTS_MAX:
+            parts.append([])
+        parts[-1] += some
+    return [tuple(part) for part in parts]
 
 
 def _joined(lines: list[bytes]) -> list[bytes]:

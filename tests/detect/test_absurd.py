@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import builders as b
+import msgspec
 import pytest
 from detect.delivered import digested, intact, speaking, told_and_seen
 from detect.delivery import Line
@@ -18,6 +19,7 @@ from streams import records as r
 from streams.records.timeline import encode
 
 DAY = 86_400.0
+RECORD_MAX = 512 * 1024  # a quarter of what a topic takes
 OWNED = """
 [[owners]]
 name = "us"
@@ -192,3 +194,15 @@ def worded(n: int) -> str:
 def test_a_flood_of_different_names_is_not_remembered(rules: policy.Policy, flood: str) -> None:
     found = digested([FLOODS[flood](n) for n in range(600)], rules)
     assert found.detect.largest[0] < 64 * 1024
+
+
+def test_thousands_of_sessions_that_end_while_time_jumps_fit_into_records(rules: policy.Policy) -> None:
+    events: list[Any] = []
+    for n in range(6000):
+        who = {"session": f"j{n}", "agent": f"agent-{n}"}
+        events += [b.session_started(n / 1000, **who), b.session_ended(n / 1000 + 1, **who)]
+    found = digested(events, rules)
+    assert found.incidents == []
+    assert max(len(one.value or b"") for one in found.detect.facts) <= RECORD_MAX
+    exposed = [one.value or b"" for one in found.detect.said if one.to == "exposure"]
+    assert sum(msgspec.json.decode(one, type=r.Exposure).sessions for one in exposed) == 6000
