@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import builders as b
 import pytest
 from stories.telling import session, told, troubles
 
+from streams import policy
+from streams.detect.catalogue import DETECTORS
 from streams.records import Tokens
 
+RUNBOOKS = Path(__file__).resolve().parents[2] / "docs/runbooks"
 HOUR, DAY = 3600, 86_400
 WHO: dict[str, Any] = {"attribution": b.attribution(team="everybody")}
 
@@ -172,3 +176,11 @@ def test_whether_a_finding_pages_or_throttles_is_the_policys_word() -> None:
     throttles = told(dear, rules)
     assert {(one.severity, one.control) for one in throttles.finding} == {("medium", "throttle")}
     assert {owed.kind for owed in throttles.obligation} <= {"ticket", "evidence"}
+
+
+@pytest.mark.parametrize("detector", [one.name for one in DETECTORS if one.name.startswith("cost.")])
+def test_each_runbook_of_cost_says_how_to_have_it_throttled(detector: str) -> None:
+    text = " ".join((RUNBOOKS / f"{detector}.md").read_text(encoding="utf-8").split())
+    assert "**Page or throttle.**" in text
+    assert 'control = "throttle"' in text
+    assert policy.parse(f'[detectors."{detector}"]\ncontrol = "throttle"\n', "p").detectors[detector].control
