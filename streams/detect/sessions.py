@@ -18,7 +18,7 @@ from .stage import Folding
 
 TIMELINE = "tocsin.timeline"  # as positions call it, whatever the generation
 VALUE_BYTES_MAX = 256 * 1024
-FACTS_MAX = 1000  # of one record
+FACTS_MAX = 400  # of one record
 
 _encoder = msgspec.msgpack.Encoder()
 _clocks = msgspec.msgpack.Decoder(Clock)

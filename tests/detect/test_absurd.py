@@ -12,14 +12,15 @@ import builders as b
 import msgspec
 import pytest
 from detect.delivered import digested, intact, speaking, told_and_seen
-from detect.delivery import Line
+from detect.delivery import PARTITIONS, Line
 
 from streams import policy
 from streams import records as r
-from streams.records.timeline import encode
+from streams.records.agent import Task
+from streams.records.timeline import encode, partition_of
 
 DAY = 86_400.0
-RECORD_MAX = 512 * 1024  # a quarter of what a topic takes
+RECORD_MAX = 1024 * 1024  # half of what a topic takes
 OWNED = """
 [[owners]]
 name = "us"
@@ -196,13 +197,15 @@ def test_a_flood_of_different_names_is_not_remembered(rules: policy.Policy, floo
     assert found.detect.largest[0] < 64 * 1024
 
 
-def test_thousands_of_sessions_that_end_while_time_jumps_fit_into_records(rules: policy.Policy) -> None:
+def test_thousands_of_sessions_that_end_at_once_fit_into_records(rules: policy.Policy) -> None:
+    together = [n for n in range(15_000) if partition_of(f"j{n}", PARTITIONS) == partition_of(f"a{n}", PARTITIONS) == 0]
     events: list[Any] = []
-    for n in range(6000):
-        who = {"session": f"j{n}", "agent": f"agent-{n}"}
-        events += [b.session_started(n / 1000, **who), b.session_ended(n / 1000 + 1, **who)]
+    for n in together:
+        who, kind = {"session": f"j{n}", "agent": f"a{n}"}, f"{n} ".ljust(1000, "k")
+        at = n / 100_000
+        events += [b.session_started(at, task=Task(kind=kind), **who), b.session_ended(at + 0.1, **who)]
     found = digested(events, rules)
     assert found.incidents == []
     assert max(len(one.value or b"") for one in found.detect.facts) <= RECORD_MAX
     exposed = [one.value or b"" for one in found.detect.said if one.to == "exposure"]
-    assert sum(msgspec.json.decode(one, type=r.Exposure).sessions for one in exposed) == 6000
+    assert sum(msgspec.json.decode(one, type=r.Exposure).sessions for one in exposed) == len(together) > 1000
