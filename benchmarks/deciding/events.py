@@ -50,8 +50,8 @@ def tool(session: int, n: int) -> bytes:
 
 
 def failing(session: int, n: int, words: int = 0) -> bytes:
-    """Two messages are never the same: a skeleton that is known already would cost nothing."""
-    request = f"req_{n}{session}{words} to /v1/orders/{n}{words}"
+    """No two messages are the same, hence no skeleton is known already; with negative `words` all of them are."""
+    request = f"req_{n}{session}{words} to /v1/orders/{n}{words}" if words >= 0 else "to /v1/orders"
     error = {"type": "HTTPError", "template": f"503 Service Unavailable: request {request} failed"}
     called = {"call_id": f"c{n}", "tool": {"name": "search"}, "args_hash": f"b2:{n}:{session}", "duration_ms": 30}
     return line("tool.called", session, n, status="error", error=error, **called)

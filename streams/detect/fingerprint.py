@@ -9,8 +9,8 @@ from hashlib import blake2b
 VERSION = "v1"
 TEXT_CHARS_MAX = 512
 TOKENS_MAX = 20
-SKELETONS_MAX = 4096  # remembered; texts of at most 512 characters, so 18 MB at the very worst
-WORDS_MAX = 8192
+SKELETONS_MAX = 1024  # remembered; texts of at most 512 characters, so 5 MB at the very worst
+WORDS_MAX = 2048
 WORD_CHARS_MAX = 64
 _INDENT_MAX = 512
 _TAIL = 2048
@@ -21,7 +21,8 @@ _URL = re.compile(r"https?://[^\s\"'`)\]}>]+")
 _VARIABLE = re.compile(rf"{_URL.pattern}|\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
 _SAYS = re.compile(r"[\"'](?:errors?|message|detail|code|reason|msg)[\"']\s*:")
 _QUOTES = str.maketrans("\"'`", "   ")
-_SPLIT = re.compile(r"[\s()\[\]{},;:|<>]+")
+_APART = bytes.maketrans(b"()[]{},;:|<>", b" " * 12)  # of UTF-8: four times as fast as a regular expression
+_SURROGATES = "surrogatepass"
 _VARIES = re.compile(r"[\d/\\@$]")
 _CODE = re.compile(r"-?\d{1,5}|[A-Z]{1,5}-?\d{1,5}|[A-Z][A-Z_]{2,}|\d\d[A-Z]\d\d")
 _CODE_FIRST = re.compile(r"[1-5]\d\d(?: |: ?)(?!m?s\b|sec|min|bytes|[kmg]b\b)[A-Za-z]", re.IGNORECASE)
@@ -52,7 +53,7 @@ def skeleton(message: str) -> str:
 
     A text of a megabyte costs no more than a short one: what is not looked at is cut off first.
     """
-    return _skeleton(_cut(message))
+    return _skeleton(message if len(message) <= TEXT_CHARS_MAX else _cut(message))
 
 
 def _cut(message: str) -> str:
@@ -66,8 +67,10 @@ def _cut(message: str) -> str:
 @lru_cache(maxsize=SKELETONS_MAX)
 def _skeleton(text: str) -> str:
     tokens: list[str] = []
+    text = _cut(text)
     before, last = "status" if _CODE_FIRST.match(text) else "", ""
-    for raw in _SPLIT.split(_unquoted(text)):
+    words = _unquoted(text).encode(errors=_SURROGATES).translate(_APART).decode(errors=_SURROGATES)
+    for raw in words.split():
         token, code = _word(raw[:WORD_CHARS_MAX])
         if not token:
             continue
@@ -85,6 +88,8 @@ def _skeleton(text: str) -> str:
 
 def _unquoted(text: str) -> str:
     """URLs and what stands in quotes vary, except in a document that says what went wrong: its words are in quotes."""
+    if "'" not in text and '"' not in text and "`" not in text and "://" not in text:
+        return text
     at = text.find("{")
     if at < 0 or not _SAYS.search(text, at):
         return _VARIABLE.sub(" * ", text)
@@ -97,7 +102,7 @@ def _word(raw: str) -> tuple[str, str]:
     word = raw.strip(".!?\"'`")
     if word.isalpha():
         return STAR if _HASH.fullmatch(word) else word.lower(), word if _CODE.fullmatch(word) else ""
-    exception = _EXCEPTION.fullmatch(word)
+    exception = _EXCEPTION.fullmatch(word) if "." in word else None
     if exception:
         return exception.group(1).lower(), ""
     name, equals, value = word.partition("=")

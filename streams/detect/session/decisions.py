@@ -59,7 +59,7 @@ class DecisionMismatch(SessionDetector[Thresholds]):
     false_alarms = "rule: no statistics"
 
     def step(self, memory: Choices | None, record: Any) -> Step[Choices]:
-        if isinstance(record, ToolCalled):
+        if type(record) is ToolCalled:
             if record.data.by != "agent":
                 return Step(memory, (), _wake(memory) if memory else None)
             call = _pack(record.time.timestamp(), short(record.data.tool.name))

@@ -142,13 +142,21 @@ def _called(known: Outcome, record: ToolCalled) -> Outcome:
             worked = b"".join(sorted((*split(worked), at))[-KEPT:])
     else:
         kind = data.error.type if data.error is not None else None
-        shown = excerpt(record, status=data.status.value, tool=data.tool.name, text=kind)
-        failed = tuple(sorted((*failed, shown), key=_in_time))[-KEPT:]
+        failed = tuple(sorted((*failed, excerpt(record, data.status.value, data.tool.name, kind)), key=_in_time))
+    if failed:
+        failed = _recent(worked, failed)
     return Outcome(worked, failed, known.judged, known.ended, known.due_s, known.told)
 
 
 def _in_time(one: Excerpt) -> tuple[datetime, str]:
     return one.at, one.position
+
+
+def _recent(worked: bytes, failed: tuple[Excerpt, ...]) -> tuple[Excerpt, ...]:
+    """Those for which it is known whether anything went well after them."""
+    if len(worked) == KEPT * HASH and _pack(failed[0].at.timestamp()) < worked[:HASH]:
+        failed = tuple(one for one in failed if _pack(one.at.timestamp()) >= worked[:HASH])
+    return failed[-KEPT:]
 
 
 def _last(known: Outcome, end_s: float) -> Excerpt | None:
@@ -157,9 +165,7 @@ def _last(known: Outcome, end_s: float) -> Excerpt | None:
     if not failed:
         return None
     at, end = _pack(failed[-1].at.timestamp()), _pack(end_s)
-    worked = list(split(known.worked))
-    forgotten = len(worked) == KEPT and at < worked[0]  # one of those may have come after it
-    return None if forgotten or any(at <= one <= end for one in worked) else failed[-1]
+    return None if any(at <= one <= end for one in split(known.worked)) else failed[-1]
 
 
 def _ended(known: Outcome, record: SessionEnded) -> Outcome:

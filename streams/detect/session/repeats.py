@@ -78,11 +78,9 @@ class Loops(SessionDetector[Nothing]):
         return heard(memory, record, self.parts)
 
 
-def heard(
-    memory: LastCalls | None, record: ToolCalled | CheckpointRecorded, detectors: tuple[LoopDetector[Any], ...]
-) -> Step[LastCalls]:
+def heard(memory: LastCalls | None, record: Any, detectors: tuple[LoopDetector[Any], ...]) -> Step[LastCalls]:
     """Remember the call; if it was made before, let the detectors look. Progress wipes what was known."""
-    if isinstance(record, CheckpointRecorded):
+    if type(record) is CheckpointRecorded:
         return Step(None if _stands(record) else memory)
     data = record.data
     args, tool = data.args_hash, data.tool
@@ -94,15 +92,15 @@ def heard(
     answer = (crc32(result.encode()) | 2) & ~1 if result else 0
     if detectors[0].given.agents and matches(tool.name, detectors[0].rules(data.ctx.agent.id).pollers):
         answer |= 1
-    one = _pack(crc32(args.encode(), _tool(tool.server, tool.name)), answer)
+    one = _pack(crc32(args.encode(), tool_sum(tool.server, tool.name)), answer)
     if memory is None:
         return Step(LastCalls(one))
     before = memory.ids
-    ids = (before + one)[-CALLS_MAX * ID_BYTES :]
-    if before.find(one) >= 0 or before.find(one[:4], -TURN_MAX * ID_BYTES) >= 0:  # `in` would cost half a microsecond
+    ids, at = (before + one)[-CALLS_MAX * ID_BYTES :], before.rfind(one[:4])  # `in` would take four times as long
+    if at < 0:
+        return Step(LastCalls(one if _wrote(data) else ids))
+    if at >= len(before) - TURN_MAX * ID_BYTES or before.rfind(one) >= 0:
         return _again(memory, record, ids, detectors)
-    if (data.effect is not None or data.resources) and before.find(one[:4]) < 0 and _wrote(data):
-        return Step(LastCalls(one))
     return Step(LastCalls(ids))
 
 
@@ -141,7 +139,7 @@ def _stands(record: CheckpointRecorded) -> bool:
 
 
 def _wrote(data: ToolCalledData) -> bool:
-    if data.status is not _OK:
+    if data.status is not _OK or (data.effect is None and not data.resources):
         return False
     return data.effect is not None or any(one.op == "write" for one in data.resources or ())
 
@@ -151,11 +149,12 @@ def _trouble(data: ToolCalledData) -> str:
     error = data.error
     if error is None:
         return data.result_hash or data.status.value
-    return "\x1e".join((data.status.value, error.type or "", skeleton(error.template or "")))
+    words = skeleton(error.template) if error.template else ""
+    return f"{data.status.value}\x1e{error.type or ''}\x1e{words}"
 
 
 @lru_cache(maxsize=TOOLS_MAX)
-def _tool(server: str | None, name: str) -> int:
+def tool_sum(server: str | None, name: str) -> int:
     return crc32(f"{server or ''}\x1f{name}\x1f".encode())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from zlib import crc32
 
 from msgspec import Meta, Struct
 
@@ -11,9 +12,10 @@ from ...records import Excerpt, Finding, LlmCalled, Severity, Status, ToolCalled
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
 from ..fold import excerpt
-from ..shelf import added, hashed, holds
 from ..traits import FAILED, PRICED, RETRIED
 from .amounts import CALL_NANO_MAX, NANO, money
+from .repeats import tool_sum
+from .tables import SHORT, has
 
 AGAIN = timedelta(minutes=5)
 FAILED_MAX = 32
@@ -30,7 +32,7 @@ class Retries(Struct, frozen=True, array_like=True, gc=False):
     nano: int = 0
     retry_nano: int = 0
     retries: int = 0
-    failed: bytes = b""  # calls of tools, with their arguments, that failed: eight bytes each
+    failed: bytes = b""  # calls of tools, with their arguments, that failed: four bytes each
     told_at: datetime | None = None
     evidence: tuple[Excerpt, ...] = ()
 
@@ -38,7 +40,7 @@ class Retries(Struct, frozen=True, array_like=True, gc=False):
 class RetryShare(SessionDetector[Thresholds]):
     """Subject: the agent. A retry is a call that says so, or one of the same tool and arguments as a failed one."""
 
-    name, version, memory = "cost.retry_share", 1, Retries
+    name, version, memory = "cost.retry_share", 2, Retries
     reads: tuple[type, ...] = (LlmCalled, ToolCalled)
     order: Order = "near"  # whether a call comes after the failure that it repeats
     severity: Severity = "medium"
@@ -69,10 +71,10 @@ class RetryShare(SessionDetector[Thresholds]):
 
     def _tool(self, before: Retries, record: ToolCalled, nano: int, *, again: bool, failed: bool) -> Step[Retries]:
         one = _call(record)
-        known = one is not None and holds(before.failed, one)
+        known = one is not None and has(before.failed, one)
         after = _priced(before, nano) if nano else before
         if failed and one is not None and not known:
-            ids = added(after.failed, one, FAILED_MAX)
+            ids = (after.failed + one)[-FAILED_MAX * SHORT :]
             after = Retries(after.nano, after.retry_nano, after.retries, ids, after.told_at, after.evidence)
         return self._retried(after, record, nano) if nano and (again or known) else Step(after)
 
@@ -101,11 +103,11 @@ class RetryShare(SessionDetector[Thresholds]):
 
 
 def _call(record: ToolCalled) -> bytes | None:
-    """Eight bytes for tool and arguments; None: nobody said which arguments, or a person made the call."""
+    """Four bytes for tool and arguments; None: nobody said which arguments, or a person made the call."""
     data = record.data
     if not data.args_hash or data.by == "user":
         return None
-    return hashed("\x1f".join((data.tool.server or "", data.tool.name, data.args_hash)))
+    return crc32(data.args_hash.encode(), tool_sum(data.tool.server, data.tool.name)).to_bytes(SHORT)
 
 
 def _priced(before: Retries, nano: int) -> Retries:

@@ -74,9 +74,10 @@ class SilentFailure(SessionDetector[Thresholds]):
 
     def step(self, memory: Work | None, record: Any) -> Step[Work]:
         known = memory or NONE
-        if isinstance(record, ToolCalled):
+        kind = type(record)
+        if kind is ToolCalled:
             after = self._called(known, record)
-        elif isinstance(record, LlmCalled):
+        elif kind is LlmCalled:
             after = self._answered(known, record)
         elif isinstance(record, Tick):
             return self._judge(memory, record.at.timestamp())

@@ -104,11 +104,15 @@ class RepeatedToolError(SessionDetector[Thresholds]):
     def _failed(self, memory: Calls, record: ToolCalled, tool: bytes, limits: Thresholds) -> Step[Calls]:
         last = memory.last + tool + _FAILED
         beyond = max(0, len(last) - limits.calls * _MARK)
-        failed = _left((*memory.failed, _error(record, tool)), last, beyond)
+        failed = (*memory.failed, _error(record, tool))
+        if beyond:
+            failed = _left(failed, last, beyond)
         if len(failed) > EVIDENCE_MAX:
             old = failed[-EVIDENCE_MAX - 1]  # those before it have lost theirs already
             failed = (*failed[: -EVIDENCE_MAX - 1], Failed(old.tool, old.kind, old.words), *failed[-EVIDENCE_MAX:])
         last, told = last[beyond:], memory.told
+        if len(failed) < limits.errors_min:
+            return Step(Calls(last, failed, told))
         errors = tuple(one for one in failed if one.tool == tool)
         trouble = _trouble(errors, told, last, limits) if len(errors) >= limits.errors_min else None
         if trouble is None:
@@ -151,10 +155,10 @@ def _left(failed: tuple[Failed, ...], last: bytes, beyond: int) -> tuple[Failed,
 def _error(record: ToolCalled, tool: bytes) -> Failed:
     data = record.data
     status, error = data.status.value, data.error
-    kind = (error.type if error and error.type else status)[:KIND_CHARS_MAX]
-    words = (skeleton(error.template) if error and error.template else "") or kind
+    kind = (error.type if error is not None and error.type else status)[:KIND_CHARS_MAX]
+    words = (skeleton(error.template) if error is not None and error.template else "") or kind
     hashes = (data.args_hash, data.result_hash)
-    return Failed(tool, kind, words, excerpt(record, status=status, tool=data.tool.name, text=words, hashes=hashes))
+    return Failed(tool, kind, words, excerpt(record, status, data.tool.name, words, hashes=hashes))
 
 
 def _trouble(errors: tuple[Failed, ...], told: tuple[Told, ...], last: bytes, limits: Thresholds) -> Trouble | None:
