@@ -66,8 +66,8 @@ class CostRate(Bucketed[Thresholds, Rate]):
         "Throttle the agent or go back a release; if this is how it is to be, resolve it as an accepted risk."
     )
     limits = Thresholds
-    minimum = "100 values of 5 minutes; before that only the absolute limit of an hour, `cold_hour_max`"
-    false_alarms = "0.3 in 30 days at 2 sessions a minute (benchmarks/detecting/cost.py, seeded simulation)"
+    minimum = "100 values of 5 minutes and the same hour of another day; before that only the limit `cold_hour_max`"
+    false_alarms = "0.4 in 30 days at 0.2 to 20 sessions a minute (the weeks of benchmarks/detecting/cost.py, as facts)"
 
     def words(self, fact: Fact) -> Words | None:
         return super().words(fact) if "nano" in fact.sums else None

@@ -81,7 +81,7 @@ class SuccessRunaway(Bucketed[Thresholds, Working]):
         state = _turned(state, bucket.at_s // HOUR_S)
         state = replace(
             state,
-            sessions=state.sessions + sums.get("sessions", 0),
+            sessions=min(state.sessions + sums.get("sessions", 0), SUM_MAX),
             hour_nano=min(state.hour_nano + sums.get("nano", 0), SUM_MAX),
             day_nano=min(state.day_nano + sums.get("nano", 0), SUM_MAX),
         )
