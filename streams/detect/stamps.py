@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from ..records import About, Fact, Finding, Position
+from .fingerprint import fingerprint
 from .shelf import FINGERPRINTS_MAX, Live
 
 REPEAT_S = 60.0  # never more than one finding a minute per fingerprint and shelf
 EVIDENCE_MAX = 10
+PRODUCTION = "prod"  # what an event says that names no environment
 BRIEF_MAX = 128  # characters of each part of an attribution in facts: one record holds those of a hundred events
 
 
@@ -35,9 +37,11 @@ class Stamps:
 
     def _finding(self, finding: Finding, live: Live, cause: str, key: str) -> Finding:
         about = _about(finding, live.about)
+        identity = _identity(finding, about)
         return msgspec.structs.replace(
             finding,
-            id=f"{finding.fingerprint}|{key}|{cause}",
+            id=f"{identity}|{key}|{cause}",
+            fingerprint=identity,
             policy=self.policy,
             control=getattr(self.deciders.get(finding.detector), "control", ""),
             about=about,
@@ -51,11 +55,19 @@ def _about(finding: Finding, known: About) -> About:
     if finding.about.agent:
         return finding.about
     agent = finding.subject.get("agent", known.agent)
-    release = finding.releases[-1] if finding.releases else ""
-    if agent != known.agent or release not in ("", known.release):
-        # Of several releases on one shelf the one that is in trouble: a gate must not block the others.
-        return msgspec.structs.replace(known, agent=agent, release=release)
-    return known
+    own = known.session is not None and agent == known.agent
+    # Of several releases on one shelf the one that is in trouble: a gate must not block the others.
+    release = finding.releases[-1] if finding.releases else known.release if own else ""
+    if (agent, release) == (known.agent, known.release):
+        return known
+    return msgspec.structs.replace(known, agent=agent, release=release)
+
+
+def _identity(finding: Finding, about: About) -> str:
+    """In production as the detector says; the same trouble elsewhere is another one, which must not hide this one."""
+    if about.environment in ("", PRODUCTION):
+        return finding.fingerprint
+    return fingerprint(finding.detector, finding.fingerprint, about.environment)
 
 
 def on_trial(decider: Any, agent: str) -> bool:

@@ -58,7 +58,7 @@ def flow() -> Iterator[tuple[bytes, bytes]]:
     agents = [f"failing-{n:02d}" for n in range(FAILING)] + [f"quiet-{n:02d}" for n in range(QUIET)]
     began = datetime.now(UTC)
     for agent in agents:
-        yield event("session.started", agent, 0, began)
+        yield event("session.started", agent, 0, began, attribution={"operator": {"team": agent}})
     for turn in range(TURNS):
         for agent in agents:
             failing = agent.startswith("failing") and turn >= TURNS - 3
@@ -68,11 +68,13 @@ def flow() -> Iterator[tuple[bytes, bytes]]:
                 else {"status": "ok"}
             )
             at = began + timedelta(milliseconds=turn)
-            yield event("tool.called", agent, turn + 1, at, call_id=f"c{turn}", tool={"name": "book"}, **status)
+            tool = {"name": f"book-of-{agent}"}  # each its own: a tool of all would be one trouble
+            yield event("tool.called", agent, turn + 1, at, call_id=f"c{turn}", tool=tool, **status)
         if turn % 10 == 0:
             yield b"broken", BROKEN
     for agent in agents:
-        yield event("session.ended", agent, TURNS + 1, began + timedelta(seconds=1), status="succeeded")
+        status = "failed" if agent.startswith("failing") else "succeeded"
+        yield event("session.ended", agent, TURNS + 1, began + timedelta(seconds=1), status=status)
 
 
 @pytest.fixture
@@ -133,7 +135,7 @@ def incidents(stage: Stage) -> dict[str, Any]:
 
 
 def agent_of(record: Any) -> str:
-    return str(record["about"]["agent"])
+    return str(record["about"].get("agent", ""))
 
 
 def ticketed(stage: Stage) -> set[str]:

@@ -146,6 +146,7 @@ class DependencyErrors(Bucketed[Thresholds, Errors]):
         return self.found(
             {"dependency": dependency},
             f"{dependency}: {tool} fails for {len(agents)} agents: {title}{more}",
+            severity=self.severity if len(agents) > 1 else "medium",  # one agent may just use it wrongly
             at=self.when(bucket, words),
             count=errors,
             observed=f"{errors} errors in {minutes:g} minutes, {len(who)} sessions of {', '.join(agents[:5])}",
