@@ -81,7 +81,7 @@ class _Sum:
             self.sums, self.samples = dict(self.first.sums), self.first.samples
             self.marks = dict.fromkeys(self.first.marks)
         for name, value in fact.sums.items():
-            self.sums[name] = min(self.sums.get(name, 0) + value, SUM_MAX)
+            self.sums[name] = bounded(self.sums.get(name, 0) + value)
         if fact.marks and len(self.marks) < MARKS_MAX:
             self.marks.update(dict.fromkeys(fact.marks))
         if fact.samples:
@@ -106,6 +106,11 @@ def aggregate(facts: Iterable[Fact]) -> tuple[Fact, ...]:
         else:
             known.add(fact)
     return tuple(one.fact() for one in found.values())
+
+
+def bounded(total: int) -> int:
+    """Never more than can be stored, whatever was claimed."""
+    return total if -SUM_MAX <= total <= SUM_MAX else max(-SUM_MAX, min(total, SUM_MAX))
 
 
 def latest(samples: Iterable[Excerpt]) -> tuple[Excerpt, ...]:

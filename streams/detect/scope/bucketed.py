@@ -16,7 +16,7 @@ from msgspec import Struct
 from ...records import Excerpt, Fact, Finding, Tick
 from ...step import Order, Step
 from ..detector import Detector
-from ..facts import MARKS_MAX, SUM_MAX, environment_of, latest, shelf_of
+from ..facts import MARKS_MAX, bounded, environment_of, latest, shelf_of
 from ..shelf import moment
 
 OPEN_MAX = 64  # buckets; of more, those share one that are closest together
@@ -127,7 +127,7 @@ class Bucketed(Detector[T], Generic[T, S]):
         sums = dict(known.sums)
         for name, value in taken.items():
             named = name if name in sums or fits(sums, NAMES_MAX) else OTHER
-            sums[named] = min(sums.get(named, 0) + value, SUM_MAX)
+            sums[named] = bounded(sums.get(named, 0) + value)
         marks = known.marks
         if fact.marks and fits(marks, self.marks_max):
             marks = tuple(dict.fromkeys((*marks, *fact.marks)))
@@ -214,7 +214,7 @@ def _bounded(buckets: list[Bucket]) -> tuple[Bucket, ...]:
         last, extra = buckets[at : at + 2]
         sums = dict(last.sums)
         for name, value in extra.sums.items():
-            sums[name] = min(sums.get(name, 0) + value, SUM_MAX)
+            sums[name] = bounded(sums.get(name, 0) + value)
         marks = tuple(dict.fromkeys(last.marks + extra.marks))[:MARKS_MAX]
         buckets[at : at + 2] = [Bucket(last.at_s, sums, marks, latest(last.samples + extra.samples))]
     return tuple(buckets)
