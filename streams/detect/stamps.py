@@ -87,8 +87,8 @@ def _place(fact: Fact, live: Live) -> None:
 
 
 def _repeats(finding: Finding, live: Live) -> bool:
-    """Whether this shelf said so less than a minute of event time ago; a higher severity is news."""
-    what, at_s = f"{finding.fingerprint}|{finding.severity}", finding.at.timestamp()
+    """Whether this shelf said so less than a minute of event time ago; a higher severity and another release are news."""
+    what, at_s = "|".join((finding.fingerprint, finding.severity, *finding.releases)), finding.at.timestamp()
     if abs(at_s - live.said.get(what, -REPEAT_S)) < REPEAT_S:
         return True
     live.said[what] = at_s

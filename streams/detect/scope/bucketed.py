@@ -48,7 +48,7 @@ class Held(Struct, Generic[S], frozen=True, array_like=True, gc=False):
     open: tuple[Bucket, ...] = ()
     closed_s: int = 0  # everything before is closed
     idle: int = 0  # empty buckets since the last one with facts
-    told: dict[str, int] = {}  # fingerprint and severity -> when
+    told: dict[str, int] = {}  # fingerprint, severity and releases -> when
 
 
 class Bucketed(Detector[T], Generic[T, S]):
@@ -188,7 +188,7 @@ class _Run(Generic[S]):
         self.state, found = self.detector.closed(self.state, bucket, self.words)
         self.closed_s = bucket.at_s + self.span_s
         for finding in found:
-            what = f"{finding.fingerprint}|{finding.severity}"
+            what = "|".join((finding.fingerprint, finding.severity, *finding.releases))  # another release is news
             if self.closed_s - self.told.get(what, -REPEAT_S) >= REPEAT_S:
                 self.told[what] = self.closed_s
                 self.said.append(finding)
