@@ -128,7 +128,7 @@ def unpack(value: bytes) -> list[Facts | ClockForwarded]:
     return _decoder.decode_lines(value)
 
 
-# Where kinds about an agent say their environment and release.
+# Where kinds about an agent say their environment.
 _ENVIRONMENT = {
     "spent": 1,
     "crash": 1,
@@ -139,15 +139,8 @@ _ENVIRONMENT = {
     "evaluation": 3,
     "case": 3,
 }
-_RELEASE = {"evaluation": 2, "case": 2}
-RELEASED = ("session", "config", "model", "tool", "retrieval", "feedback", "exposure", "evaluation", "case")
 
 
 def environment_of(fact: Fact) -> str:
     """Of a fact about an agent."""
     return fact.subject[_ENVIRONMENT.get(fact.kind, 2)]
-
-
-def release_of(fact: Fact) -> str:
-    """Of a fact whose kind is in RELEASED."""
-    return fact.subject[_RELEASE.get(fact.kind, 1)]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..records import EvalScored, LlmCalled, SessionEnded, SessionStarted, SessionStatus, Status, ToolCalled
-from ..records.agent import CheckpointRecorded, DecisionMade, Heartbeat, PermissionChecked
+from ..records import AgentEvent, EvalScored, LlmCalled, SessionEnded, SessionStatus, Status, ToolCalled
 from ..step import Order, Step
 
 
@@ -30,17 +29,7 @@ class Tally:
     """Key: the session. Says what is new about it."""
 
     name, version, memory = "replay.tally", 1, Seen
-    reads: tuple[type, ...] = (
-        SessionStarted,
-        Heartbeat,
-        LlmCalled,
-        ToolCalled,
-        DecisionMade,
-        PermissionChecked,
-        EvalScored,
-        CheckpointRecorded,
-        SessionEnded,
-    )
+    reads: tuple[type, ...] = get_args(AgentEvent)
     order: Order = "free"
 
     def key(self, record: Any) -> str | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import get_args
 
-from ...records import Event
+from ...records import AgentEvent, EvalScored, Event
 
+# Whoever sends one of these is there; an evaluator may speak of a session long after it is gone.
+SIGNS_OF_LIFE: tuple[type, ...] = tuple(kind for kind in get_args(AgentEvent) if kind is not EvalScored)
 LATE = timedelta(minutes=2)  # after its own time; a Collector may hold events back that long
 AHEAD = timedelta(minutes=5)  # of its arrival; such an event moves no clock either
 

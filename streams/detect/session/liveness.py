@@ -8,21 +8,15 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from ...records import (
-    CheckpointRecorded,
-    DecisionMade,
     Finding,
     Heartbeat,
-    LlmCalled,
-    PermissionChecked,
     SessionEnded,
-    SessionStarted,
     Severity,
     Tick,
-    ToolCalled,
 )
 from ...step import Order, Step
 from ..detector import SessionDetector
-from .arrival import minutes, seen
+from .arrival import SIGNS_OF_LIFE, minutes, seen
 
 AGAIN = timedelta(minutes=5)
 STEP = timedelta(minutes=1)  # progress is remembered to the minute: most calls change nothing
@@ -54,16 +48,7 @@ class LivenessOnly(SessionDetector[Thresholds]):
     """
 
     name, version, memory = "session.liveness_only", 1, Pulse
-    reads: tuple[type, ...] = (
-        SessionStarted,
-        Heartbeat,
-        LlmCalled,
-        ToolCalled,
-        DecisionMade,
-        PermissionChecked,
-        CheckpointRecorded,
-        SessionEnded,
-    )
+    reads = SIGNS_OF_LIFE
     order: Order = "free"
     severity: Severity = "medium"
     runbook = (

@@ -8,8 +8,6 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import Meta, Struct
 
 from ...records import (
-    CheckpointRecorded,
-    DecisionMade,
     Finding,
     Heartbeat,
     LlmCalled,
@@ -23,7 +21,7 @@ from ...records import (
 from ...step import Order, Step
 from ..detector import SessionDetector
 from .approvals import Asked, asked
-from .arrival import minutes, seen
+from .arrival import SIGNS_OF_LIFE, minutes, seen
 
 AGAIN = timedelta(minutes=5)
 TOLD_MAX = timedelta(hours=6)  # then it is not stuck, it is gone
@@ -84,16 +82,7 @@ class SessionStuck(SessionDetector[Thresholds]):
     """
 
     name, version, memory = "session.stuck", 1, Watch
-    reads: tuple[type, ...] = (
-        SessionStarted,
-        Heartbeat,
-        LlmCalled,
-        ToolCalled,
-        DecisionMade,
-        PermissionChecked,
-        CheckpointRecorded,
-        SessionEnded,
-    )
+    reads = SIGNS_OF_LIFE
     order: Order = "free"
     severity: Severity = "high"  # before `page_s` it is medium
     runbook = (
