@@ -188,7 +188,6 @@ class Story:
             "events_sent": self.fleet.sent,
             "incidents": len(listed),
             "tickets": len({each["ticket"] for each in listed if each.get("ticket")}),
-            "explained": sum(each["stage"] == "merged" for each in listed),
             "dead_letters": health.get("dead_letters"),
         }
         return {
