@@ -21,9 +21,11 @@ from detect.story import Story
 from detect.truth import Pair, findings, messages
 
 from streams import topics
+from streams.detect.engine.changelog import Changelogs, Store
 from streams.detect.scope.evaluator_failures import EvaluatorFailures
 from streams.detect.session.cost import Spent
 from streams.detect.shelf import Shelf
+from streams.detect.stage import Folding
 from streams.records import Finding
 from streams.topics import Topic, named
 
@@ -178,13 +180,17 @@ class Timeline:
         finally:
             await consumer.stop()
 
-    async def shelves(self, topic: Topic) -> dict[str, bytes]:
-        kept: dict[str, bytes] = {}
-        for record in await self.read(topic):
-            if record.value is None:
-                kept.pop(record.key.decode(), None)
-            else:
-                kept[record.key.decode()] = record.value
+    async def shelves(self, topic: Topic, stage: Folding) -> dict[str, bytes]:
+        """As the next worker would find them: what a zombie had under way when it woke does not count."""
+        name, kept = self.name(topic), dict[str, bytes]()
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([TopicPartition(name, p) for p in range(topic.partitions)])
+        finally:
+            await consumer.stop()
+        changelogs = Changelogs(self.kafka, {name: Store(kept, stage.stale)}, lambda: None)
+        await changelogs.read({(tp.topic, tp.partition): end - 1 for tp, end in ends.items()})
         return kept
 
     async def findings(self) -> list[Finding]:
@@ -192,15 +198,15 @@ class Timeline:
 
     async def assert_exact(self) -> None:
         """Counters and the set of findings are what they are when nothing goes wrong."""
-        story = self.story
+        story, pair = self.story, Pair()
         spent, scored = memories(
-            await self.shelves(topics.SESSIONS_CHANGELOG), await self.shelves(topics.SCOPES_CHANGELOG)
+            await self.shelves(topics.SESSIONS_CHANGELOG, pair.sessions),
+            await self.shelves(topics.SCOPES_CHANGELOG, pair.scopes),
         )
         assert {key: (s.nano, s.calls) for key, s in spent.items()} == {
             key: (nano, story.calls[key]) for key, nano in story.nano.items()
         }
         assert +scored == +story.scored
-        pair = Pair()
         said = []
         for message in messages(story.messages):
             said += pair.feed([message])
