@@ -7,87 +7,33 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jsonschema
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
+from .beliefs import (
+    Canary,
+    Gate,
+    Grouping,
+    Level,
+    Owner,
+    Promise,
+    Quiet,
+    Rota,
+    Routing,
+    Source,
+    Stanza,
+    Storm,
+    Time,
+    Upgrade,
+)
 from .detect.agents import AgentRules, Given
 from .detect.catalogue import DETECTORS
 from .detect.detector import Chosen
-from .records import SEVERITIES, Severity
+from .records import SEVERITIES
 from .respond.routing import Inhibition, matching_none
-
-Control = Literal["", "throttle", "pause"]
-Positive = Annotated[float, Meta(gt=0, le=1e9)]
-AtLeastOne = Annotated[int, Meta(ge=1, le=10**9)]
-PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
-
-
-class Time(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    lateness_s: Annotated[float, Meta(ge=0, le=1e9)] = 30.0
-    idle_s: Positive = 60.0
-    tick_s: Positive = 1.0
-    bucket_s: AtLeastOne = 10  # facts are summed per bucket of event time
-    minute_s: AtLeastOne = 60  # sessions are counted per closed minute
-
-
-class Owner(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who is owed pages and tickets. Patterns are shell globs; the first owner that matches wins."""
-
-    name: Annotated[str, Meta(min_length=1)]
-    channel: str = ""  # Slack channel id; empty: the default channel
-    mention: str = ""  # U… a person, S… a user group
-    project: str = ""  # Jira project; empty: the default project
-    agents: list[str] = []
-    tools: list[str] = []
-    evaluators: list[str] = []
-    teams: list[str] = []  # attribution.operator.team in the events
-
-
-class Routing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    fallback: str = "platform"
-    channel: str = "C0B5YFEQWO"
-    project: str = "OPS"
-    issue_type: str = "Task"
-    priorities: dict[Severity, str] = field(default_factory=lambda: dict(PRIORITIES))
-
-
-class Grouping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    window_s: Positive = 600.0
-    members_min: AtLeastOne = 3
-
-
-class Storm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    per_minute_max: AtLeastOne = 30  # incidents told per owner and minute, then one umbrella
-
-
-class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    sessions_min: AtLeastOne = 20
-    severities: list[Severity] = field(default_factory=lambda: ["critical", "high"])
-    inputs_age_s_max: Positive = 5.0
-    lag_s_max: Positive = 300.0
-    valid_s: Positive = 60.0
-
-
-class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which CloudEvents sources may speak for which agents. Globs. No rule at all: everybody may."""
-
-    source: str
-    agents: list[str] = field(default_factory=lambda: ["*"])
-
-
-class Stanza(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every detector has; its own thresholds stand beside, and what differs for some agents below."""
-
-    severity: Severity
-    runbook: str = ""
-    dry_run: bool = False
-    owner: str = ""  # who is owed its findings, whoever owns the agent
-    control: Control = ""  # what is wanted besides a page: agents that ask are throttled or paused
-    thresholds: Any = None
-    overrides: tuple[tuple[str, Chosen[Any]], ...] = ()
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -98,6 +44,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     grouping: Grouping
     storm: Storm
     inhibitions: tuple[Inhibition, ...]
+    escalation: tuple[Level, ...]
+    rotas: tuple[Rota, ...]
+    quiet: Quiet
+    upgrades: tuple[Upgrade, ...]
+    promise: Promise
+    canary: Canary
     sources: tuple[Source, ...]
     agents: tuple[AgentRules, ...]
     gates: dict[str, Gate]
@@ -124,6 +76,12 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     grouping: Grouping = Grouping()
     storm: Storm = Storm()
     inhibitions: list[Inhibition] = []
+    escalation: list[Level] = []
+    rotas: list[Rota] = []
+    quiet: Quiet = Quiet()
+    upgrades: list[Upgrade] = []
+    promise: Promise = Promise()
+    canary: Canary = Canary()
     sources: list[Source] = []
     agents: list[AgentRules] = []
     gates: dict[str, Gate] = field(default_factory=lambda: {"promotion": Gate()})
@@ -230,6 +188,12 @@ def _policy(merged: dict[str, Any]) -> Policy:
         grouping=file.grouping,
         storm=file.storm,
         inhibitions=tuple(file.inhibitions),
+        escalation=tuple(file.escalation),
+        rotas=tuple(file.rotas),
+        quiet=file.quiet,
+        upgrades=tuple(file.upgrades),
+        promise=file.promise,
+        canary=file.canary,
         sources=tuple(file.sources),
         agents=tuple(file.agents),
         gates=file.gates,

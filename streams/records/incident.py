@@ -20,7 +20,8 @@ OutcomeValue = Literal[
     "cannot_reproduce",
     "unspecified",
 ]
-ObligationKind = Literal["page", "ticket", "comment", "evidence", "transition", "control"]
+ObligationKind = Literal["page", "note", "ticket", "comment", "evidence", "link", "transition", "control"]
+SilenceKind = Literal["silence", "maintenance", "rollout"]
 Why = Literal["grouped", "explained"]  # what an incident is to its parent: one of many, or its consequence
 
 
@@ -44,10 +45,62 @@ class Outcome(Struct, frozen=True, tag="outcome", tag_field="record", omit_defau
     reopened: bool = False  # the person took the decision back
 
 
-class Acknowledgement(Struct, frozen=True, tag="acknowledgement", tag_field="record"):
+class Acknowledgement(Struct, frozen=True, tag="acknowledgement", tag_field="record", omit_defaults=True):
     incident: str
     at: datetime
     actor: str
+    source: str = ""  # slack, web, command, pagerduty
+
+
+class Assignment(Struct, frozen=True, tag="assignment", tag_field="record", omit_defaults=True):
+    """Somebody gives the incident to somebody: that one is on it."""
+
+    incident: str
+    to: str  # a person, as people write the name; U… from Slack
+    at: datetime
+    actor: str
+    source: str = ""
+
+
+class Split(Struct, frozen=True, tag="split", tag_field="record", omit_defaults=True):
+    """A person says that this one is not part of the incident that speaks for it. Remembered: they stay apart."""
+
+    incident: str
+    at: datetime
+    actor: str
+    source: str = ""
+    reason: str = ""
+
+
+class Merge(Struct, frozen=True, tag="merge", tag_field="record", omit_defaults=True):
+    """A person says that `parent` speaks for this one from now on."""
+
+    incident: str
+    parent: str
+    at: datetime
+    actor: str
+    source: str = ""
+    reason: str = ""
+
+
+class Change(Struct, frozen=True, array_like=True):
+    """What changed just before a trouble began."""
+
+    at: datetime  # event time
+    what: str  # release, prompt, model, tools, policy
+    to: str
+    was: str = ""
+
+
+class Previous(Struct, frozen=True, omit_defaults=True):
+    """The last incident with this fingerprint, and how it ended."""
+
+    incident: str
+    outcome: OutcomeValue | None = None
+    at: datetime | None = None  # when it was decided
+    ticket: str | None = None
+    by: str | None = None
+    reason: str | None = None
 
 
 class Silence(Struct, frozen=True, tag="silence", tag_field="record", omit_defaults=True):
@@ -58,7 +111,9 @@ class Silence(Struct, frozen=True, tag="silence", tag_field="record", omit_defau
     reason: str
     actor: str
     at: datetime
-    until: datetime
+    until: datetime  # a new `until` for the same id moves its end; one in the past ends it
+    kind: SilenceKind = "silence"  # CI begins and ends the other two
+    source: str = ""  # slack, web, command, ci
 
 
 class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_defaults=True):
@@ -101,13 +156,47 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
     policy: str = ""  # digest, of the last finding
     held_policy: str = ""  # digest of the policy that held it back, while something does
     agents: tuple[str, ...] = ()  # whom it concerns, where it is about what they share: 20 of them
+    assigned_to: str | None = None
+    level: int = 0  # of escalation: how many levels beyond the owner were told
+    quiet_since: datetime | None = None  # event time from which on it was not seen, while it is mitigated
+    mitigated_at: datetime | None = None  # wall clock: since when closing is proposed
+    rose: str = ""  # why it is more severe than its detector said
+    changed: tuple[Change, ...] = ()  # just before it began
+    previous: Previous | None = None
+    apart: tuple[str, ...] = ()  # incidents that a person split it from
+
+
+class Advanced(Struct, frozen=True, tag="advanced", tag_field="record", omit_defaults=True):
+    """Event time of one agent, from its closed minutes; the agent `` is all of them together."""
+
+    agent: str
+    at: datetime
+    releases: tuple[str, ...] = ()  # seen in these minutes
+    config: dict[str, str] = {}  # prompt, model, tools -> what the newest session ran with
+
+
+class Watched(Struct, frozen=True, tag="watched", tag_field="record"):
+    """The incident wants to hear when the agent's event time has passed `until`. None: no longer."""
+
+    incident: str
+    agent: str
+    until: datetime | None
+
+
+class Passed(Struct, frozen=True, tag="passed", tag_field="record"):
+    """The agent has worked on until then."""
+
+    incident: str
+    at: datetime  # event time
+    seen: datetime  # wall clock of the input
 
 
 class Due(Struct, frozen=True, tag="due", tag_field="record"):
     """People should hear of this. One per grouping key of the incident; `of` says how many there are."""
 
     incident: Incident
-    want: tuple[str, ...]  # page, ticket, duplicate, acknowledged, update, raised, seen, settled, unsettled, outcome
+    # page, ticket, duplicate, update, raised, worse, escalate, recovered, closing, seen, settled, unsettled, outcome
+    want: tuple[str, ...]
     grouping: str
     of: int
     at: datetime  # wall clock of the input
@@ -119,7 +208,7 @@ class Cleared(Struct, frozen=True, tag="cleared", tag_field="record", omit_defau
     """The answer of `by` to a Due: pass, or held with the reason."""
 
     due: Due
-    by: Literal["group", "silence", "owner"]
+    by: Literal["group", "silence", "clock", "owner"]
     held: str | None = None
 
 
@@ -150,7 +239,7 @@ class Obligation(Struct, frozen=True, tag="obligation", tag_field="record", omit
     incident: str
     kind: ObligationKind
     ordinal: int
-    destination: str  # slack:<channel>, jira:<project>
+    destination: str  # slack:<channel>, jira:<project>, pagerduty:<service>, webhook:<name>
     body: dict[str, Any]
     after: tuple[str, ...] = ()
     at: datetime | None = None

@@ -1,4 +1,4 @@
-"""The incident book: four deciders, handed each other's sayings, and a fold that needs nothing but memories."""
+"""The incident book: five deciders, handed each other's sayings, and a fold that needs nothing but memories."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ..records import Tick
 from ..step import Decider
+from .clock import Clock
 from .explaining import Explaining
 from .group import Group
 from .incident import IncidentLife
@@ -57,7 +58,7 @@ class Missing(NamedTuple):
 def deciders(values: BookValues) -> tuple[Decider[Any], ...]:
     """In the order in which they answer."""
     explaining = Explaining(values.grouping, values.inhibitions)
-    return (IncidentLife(values, explaining), Group(explaining), Hush(), OwnerDesk(values))
+    return (IncidentLife(values, explaining), Group(explaining), Hush(), Clock(values), OwnerDesk(values))
 
 
 def fold(deciders: Sequence[Decider[Any]], memories: Mapping[Address, Any], inputs: Iterable[Any]) -> Folded | Missing:

@@ -10,17 +10,23 @@ from msgspec.structs import replace
 from ..records import (
     SEVERITIES,
     Acknowledgement,
+    Assignment,
     Cleared,
     Done,
     Grouped,
     Incident,
+    Merge,
     Obligation,
     Outcome,
+    Passed,
     Receipt,
     Released,
     Sighted,
+    Split,
+    Tick,
 )
 from ..step import Order, Step
+from . import apart, escalation, quiet
 from .deciding import DRY_RUN, decided, reopened
 from .explaining import CAUSED, Explaining
 from .life import (
@@ -40,6 +46,7 @@ from .life import (
     put,
     shared,
     speaker,
+    wake,
 )
 from .recurrence import judge
 from .routing import BookValues
@@ -62,6 +69,10 @@ class IncidentLife:
         Released,
         Obligation,
         Cleared,
+        Assignment,
+        Split,
+        Merge,
+        Passed,
     )
     order: Order = "near"
 
@@ -72,11 +83,12 @@ class IncidentLife:
         if isinstance(record, Sighted):
             return record.finding.fingerprint
         if isinstance(record, Cleared):
-            return record.due.incident.fingerprint if record.by != "silence" else None
+            return record.due.incident.fingerprint if record.by in ("group", "owner") else None
         return record.incident.rpartition("#")[0] or None  # an umbrella belongs to no incident
 
     def step(self, memory: Life | None, record: Any) -> Step[Life]:
-        return held_under(self.values.policy, self._step(memory, record))
+        step = held_under(self.values.policy, self._step(memory, record))
+        return Step(step.remember, step.say, wake(step.remember))
 
     def _step(self, memory: Life | None, record: Any) -> Step[Life]:
         if isinstance(record, Sighted):
@@ -97,7 +109,22 @@ class IncidentLife:
             return _owed(memory, record)
         if isinstance(record, Cleared):
             return _weighed(memory, record) if record.by == "group" else _cleared(memory, record)
-        return Step(memory)
+        return self._decreed(memory, record)
+
+    def _decreed(self, life: Life, record: Any) -> Step[Life]:
+        """What people and clocks say to it."""
+        if isinstance(record, Assignment):
+            return escalation.assigned(life, record)
+        if isinstance(record, Split):
+            return apart.split(life, record)
+        if isinstance(record, Merge):
+            return apart.merged(life, record)
+        if isinstance(record, Passed):
+            return quiet.passed(self.values, life, record)
+        if isinstance(record, Tick):
+            step = escalation.due(self.values, life, record.at)
+            return step or quiet.due(self.values, life, record.at) or Step(life)
+        return Step(life)
 
     def _sighted(self, life: Life | None, record: Sighted) -> Step[Life]:
         finding = record.finding

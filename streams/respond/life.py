@@ -43,6 +43,9 @@ class Life(Struct, frozen=True, array_like=True):
     shared: tuple[str, ...] = ()  # the groups that weigh this episode: each hears of its decision
     began: datetime | None = None  # event time of the first of its evidence; stands once people were told
     spoken_for: dict[str, str] = {}  # by which group, and the reason: why and the incident that speaks for it
+    escalate_at: datetime | None = None  # wall clock: nobody may have answered by then
+    close_at: datetime | None = None  # wall clock: what is quiet and nobody has decided on is closed
+    watched: datetime | None = None  # event time: by then it should have been seen again, the clock was asked to say so
 
 
 def noted(life: Life, record: Sighted, mark: str) -> Life:
@@ -138,6 +141,11 @@ def put(life: Life, incident: Incident) -> Life:
     if incident.id == life.incident.id:
         return replace(life, incident=incident)
     return replace(life, past=tuple(incident if one.id == incident.id else one for one in life.past))
+
+
+def wake(life: Life | None) -> datetime | None:
+    """When the wall clock has something to say to this incident."""
+    return min((at for at in (life.escalate_at, life.close_at) if at), default=None) if life else None
 
 
 def held_under(policy: str, step: Step[Life]) -> Step[Life]:

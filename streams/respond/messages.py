@@ -31,7 +31,9 @@ class PageDoc(Struct, frozen=True, kw_only=True, tag="page", tag_field="doc"):
     steps: tuple[str, ...] = ()  # the runbook's first three
     todo: str = ""  # what to do next, in a sentence
     links: Pairs = ()  # (label, address); addresses come from settings and policy only
-    mention: str = ""  # U… a person, S… a user group; only ever on ordinal 1
+    mention: str = ""  # U… a person, S… a user group; only on messages that are to wake somebody
+    oncall: str = ""  # who is on call, asked when it is sent; nobody known: the mention
+    level: int = 0  # of escalation; 0: the owner's own page
     ticket: str = ""  # id of the ticket's obligation
     ticket_pending: str = ""
     actions: tuple[str, ...] = ()  # which buttons make sense now: acknowledge, fixed, false_positive, …
@@ -54,6 +56,30 @@ class TicketDoc(Struct, frozen=True, kw_only=True, tag="ticket", tag_field="doc"
     evidence: tuple[str, ...] = ()  # one event a line
     links: Pairs = ()
     labels: tuple[str, ...] = ("tocsin",)
+    more: dict[str, Any] = {}  # further fields, from the policy, as Jira's API takes them
+
+
+class NoteDoc(Struct, frozen=True, kw_only=True, tag="note", tag_field="doc"):
+    """Kind `note`: news in the thread of the incident's page. Wakes nobody."""
+
+    incident: str
+    deployment: str
+    page: str  # id of the page's obligation, ordinal 1
+    headline: str
+    lines: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+
+
+class LinkDoc(Struct, frozen=True, kw_only=True, tag="link", tag_field="doc"):
+    """Kind `link`: the way back from the ticket to the incident's page, one per ticket however often it is set."""
+
+    incident: str
+    deployment: str
+    ticket: str
+    url: str
+    title: str
+    summary: str = ""
+    resolved: bool = False
 
 
 class EvidenceDoc(Struct, frozen=True, kw_only=True, tag="evidence", tag_field="doc"):
@@ -87,14 +113,14 @@ class TransitionDoc(Struct, frozen=True, kw_only=True, tag="transition", tag_fie
 
     incident: str
     deployment: str
-    to: Literal["duplicate"]
+    to: Literal["duplicate", "done"]  # done: nobody answered that it is over
     ticket: str  # ids of the tickets' obligations, both in `after`
     parent: str  # the incident that explains this one
     parent_ticket: str
     lines: tuple[str, ...]  # the comment that goes with it
 
 
-Doc = PageDoc | TicketDoc | EvidenceDoc | CommentDoc | TransitionDoc
+Doc = PageDoc | NoteDoc | TicketDoc | EvidenceDoc | CommentDoc | LinkDoc | TransitionDoc
 _read: msgspec.json.Decoder[Doc] = msgspec.json.Decoder(Doc)
 
 

@@ -53,7 +53,7 @@ class OwnerDesk:
         self.listed = {owner.name for owner in values.owners}
 
     def key(self, record: Cleared) -> str | None:
-        return self._desk_of(record.due.incident) if record.by == "silence" else None
+        return self._desk_of(record.due.incident) if record.by == "clock" else None
 
     def _desk_of(self, incident: Incident) -> str:
         return incident.owner if incident.owner in self.listed else self.values.routing.fallback

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
@@ -14,13 +14,31 @@ TEAM_CHARS_MAX = 64
 PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
 
 
+class Level(Struct, frozen=True, kw_only=True):
+    """Who is told when nobody has answered for `after_s`. What is empty is the owner's own."""
+
+    after_s: float = 900.0  # since the level before was told
+    channel: str = ""
+    mention: str = ""
+    oncall: str = ""
+    pagerduty: str = ""
+    webhook: str = ""
+
+
 class Owner(Struct, frozen=True, kw_only=True):
     """Same fields as in the policy. Empty channel or project: the routing's default."""
 
     name: str
     channel: str = ""
     mention: str = ""
+    oncall: str = ""  # who is on call, asked when the page is sent: rota:<name>, pagerduty:<schedule>, group:<handle>, email:<address>
+    pagerduty: str = ""  # a service that has a routing key: pages go there too
+    webhook: str = ""  # a name that has an address: pages go there too
     project: str = ""
+    issue_type: str = ""
+    priorities: dict[Severity, str] = {}
+    fields: dict[str, Any] = {}  # of tickets, as Jira's API takes them: components, custom fields
+    escalation: tuple[Level, ...] = ()  # instead of the policy's
     agents: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     evaluators: tuple[str, ...] = ()
@@ -44,6 +62,38 @@ class Storm(Struct, frozen=True, kw_only=True):
     per_minute_max: int = 30
 
 
+class Quiet(Struct, frozen=True, kw_only=True):
+    """When a trouble counts as gone: its agent worked on for that long (event time) without it."""
+
+    after_s: float = 1800.0
+    close_s: float = 604_800.0  # wall clock: nobody has answered the proposal to close it
+
+
+class Upgrade(Struct, frozen=True, kw_only=True):
+    """What was seen so often is more severe. The first that fits and raises holds."""
+
+    to: Severity
+    detectors: tuple[str, ...] = ("*",)  # globs
+    of: Severity | None = None  # None: from any lower one
+    count: int = 0  # times; 0: any
+    sessions: int = 0  # different ones, counted up to 20; 0: any
+
+
+class Promise(Struct, frozen=True, kw_only=True):
+    """How long after it opened an incident may be without its page and its ticket before the auditor speaks up."""
+
+    page_s: float = 60.0
+    ticket_s: float = 300.0
+
+
+class Canary(Struct, frozen=True, kw_only=True):
+    """A made-up incident now and then, through everything, into a channel and project of its own."""
+
+    every_s: float = 0.0  # 0: never
+    channel: str = ""
+    project: str = ""
+
+
 class Inhibition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An incident of a `bigger` detector explains those of `smaller` ones that have all of `equal` in common with it."""
 
@@ -60,13 +110,17 @@ def matching_none(inhibitions: Iterable[Inhibition], detectors: Sequence[str]) -
 
 
 class BookValues(Struct, frozen=True, kw_only=True):
-    """What the book believes. `msgspec.convert(policy, BookValues, from_attributes=True)` fills the first five."""
+    """What the book believes. `msgspec.convert(policy, BookValues, from_attributes=True)` fills those that the policy has."""
 
     owners: tuple[Owner, ...] = ()
     routing: Routing = Routing()
     grouping: Grouping = Grouping()
     storm: Storm = Storm()
     inhibitions: tuple[Inhibition, ...] = ()  # what explains most comes first
+    escalation: tuple[Level, ...] = ()  # of owners without levels of their own
+    quiet: Quiet = Quiet()
+    upgrades: tuple[Upgrade, ...] = ()
+    canary: Canary = Canary()
     detector_owners: dict[str, str] = {}  # who is owed a detector's findings, whoever owns the agent
     runbooks: dict[str, str] = {}  # by detector: one step a line; lines that are addresses become links
     pages_url: str = ""  # how people reach the pages; empty: no links
