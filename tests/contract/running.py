@@ -57,7 +57,7 @@ def run(decider: Any, records: Iterable[Any]) -> Runner:
 def moment(record: Any) -> datetime:
     if isinstance(record, r.Cleared):
         return record.due.at
-    return record.at or b.at(0)
+    return getattr(record, "at", None) or b.at(0)
 
 
 # -- records to be read -----------------------------------------------------------------------------------------------
@@ -143,7 +143,8 @@ def _sighted(chance: Random, at: float, who: dict[str, Any]) -> r.Sighted:
 def _cleared(chance: Random, at: float, who: dict[str, Any]) -> r.Cleared:
     held = chance.choice((None, None, "grouped:v1:x:y#1"))
     by = chance.choice(("group", "silence", "owner"))
-    told = b.incident(at, trouble=f"{chance.randrange(10_000)}", owner=who["session"])
+    about = r.About(agent=who["session"], release=who["release"])
+    told = b.incident(at, trouble=f"{chance.randrange(10_000)}", owner=who["session"], about=about)
     return b.cleared(at, by=by, held=held, due=b.due(at, incident=told, of=chance.choice((1, 1, 2))))
 
 
@@ -153,6 +154,35 @@ def _silence(chance: Random, at: float, who: dict[str, Any]) -> r.Silence:
 
 def _receipt(chance: Random, at: float, who: dict[str, Any]) -> r.Receipt:
     return b.receipt(_name(chance, who), chance.choice(("page", "ticket")), at)
+
+
+def _advanced(chance: Random, at: float, who: dict[str, Any]) -> r.Advanced:
+    """Minutes come a little disordered; releases and prompts change now and then."""
+    minute = b.at(at - chance.choice((0, 0, 60)))
+    releases = tuple(f"{number}" for number in range(int(at) // 100, int(at) // 100 + 2))
+    config = chance.choice(({}, {"prompt": f"p{int(at) // 300}"}))
+    return r.Advanced(who["session"], minute, releases, config)
+
+
+def _watched(chance: Random, at: float, who: dict[str, Any]) -> r.Watched:
+    until = chance.choice((None, b.at(at + chance.randrange(30, 600)), b.at(at + chance.randrange(30, 600))))
+    return r.Watched(f"v1:x:{chance.randrange(10_000)}#1", who["session"], until)
+
+
+def _assignment(chance: Random, at: float, who: dict[str, Any]) -> r.Assignment:
+    return r.Assignment(_name(chance, who), chance.choice(("bob", "U123")), b.at(at), "ann", "web")
+
+
+def _split(chance: Random, at: float, who: dict[str, Any]) -> r.Split:
+    return r.Split(_name(chance, who), b.at(at), "ann", "web", "another trouble")
+
+
+def _merge(chance: Random, at: float, who: dict[str, Any]) -> r.Merge:
+    return r.Merge(_name(chance, who), f"v1:x:{chance.randrange(3)}#1", b.at(at), "ann", "web")
+
+
+def _passed(chance: Random, at: float, who: dict[str, Any]) -> r.Passed:
+    return r.Passed(_name(chance, who), b.at(at), b.at(at + 90))
 
 
 SAMPLES: dict[type, Any] = {
@@ -174,6 +204,12 @@ SAMPLES: dict[type, Any] = {
     r.Outcome: _outcome,
     r.Acknowledgement: lambda c, at, who: b.acknowledgement(_name(c, who), at),
     r.Receipt: _receipt,
+    r.Advanced: _advanced,
+    r.Watched: _watched,
+    r.Passed: _passed,
+    r.Assignment: _assignment,
+    r.Split: _split,
+    r.Merge: _merge,
     r.Grouped: lambda c, at, who: b.grouped(_name(c, who), f"v1:x:{c.randrange(3)}#1", at),
     r.Released: lambda c, at, who: b.released(_name(c, who), at),
     r.Obligation: lambda c, at, who: b.obligation(_name(c, who), "page", c.randrange(1, 4), at=b.at(at)),

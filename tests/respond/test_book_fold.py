@@ -31,10 +31,10 @@ def test_it_names_the_memories_it_misses_and_says_nothing_until_it_has_them():
     assert answer == book.Missing({("incident", NAME)})
 
 
-def test_a_cascade_over_all_four_deciders_needs_few_rounds():
+def test_a_cascade_over_all_deciders_needs_few_rounds():
     answer, rounds = folded([b.sighted(trouble=str(number)) for number in range(200)])
     assert len(answer.said) > 200
-    assert rounds <= 6  # a level of the cascade each: whoever loads them should know how few
+    assert rounds <= 7  # a level of the cascade each: whoever loads them should know how few
 
 
 def test_sayings_come_in_the_order_in_which_they_follow_from_each_other():
