@@ -46,6 +46,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     jira_cloud: bool = True
     slack_url: str = "https://slack.com/api/"
     slack_token: Secret = Secret("")
+    slack_app_token: Secret = Secret("")  # Socket Mode: buttons without a public address
+    slack_signing_secret: Secret = Secret("")  # buttons over HTTP: what /v1/slack/interactions checks
+    slack_team: str = ""  # whose members may press buttons; empty: the workspace of the token
+    jira_webhook_secret: Secret = Secret("")  # what /v1/jira/webhook checks
     token: Secret = Secret("")  # what writing endpoints of the API ask for
     web_host: str = "127.0.0.1"
     web_port: int = 8080
@@ -70,7 +74,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 PORT_MAX = 65_535
 DAY_S = 86_400
 _PORTS = ("web_port", "metrics_port")
-_SECRETS = ("jira_token", "slack_token", "token")
+_SECRETS = (
+    "jira_token",
+    "jira_webhook_secret",
+    "slack_token",
+    "slack_app_token",
+    "slack_signing_secret",
+    "token",
+)
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
