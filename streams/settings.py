@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
+
+from . import addresses
 
 
 class Secret:
@@ -50,6 +52,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     slack_signing_secret: Secret = Secret("")  # buttons over HTTP: what /v1/slack/interactions checks
     slack_team: str = ""  # whose members may press buttons; empty: the workspace of the token
     jira_webhook_secret: Secret = Secret("")  # what /v1/jira/webhook checks
+    pagerduty_keys: Secret = Secret("")  # service=key,...: routing keys of Events API v2
+    pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
+    pagerduty_token: Secret = Secret("")  # REST API: who is on call
+    pagerduty_api: str = "https://api.pagerduty.com"
+    pagerduty_webhook_secret: Secret = Secret("")  # what /v1/pagerduty/webhook checks
+    webhooks: Secret = Secret("")  # name=address,...: an address may be a secret itself
+    webhook_secrets: Secret = Secret("")  # name=whsec_...,...
+    plain_http: bool = False  # PagerDuty and webhooks may be http:// beyond this machine
     token: Secret = Secret("")  # what writing endpoints of the API ask for
     web_host: str = "127.0.0.1"
     web_port: int = 8080
@@ -70,6 +80,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     def pages(self) -> str:
         return (self.web_url or f"http://{self.web_host}:{self.web_port}").rstrip("/")
 
+    @property
+    def pagerduty_services(self) -> dict[str, Secret]:
+        return {name: Secret(key) for name, key in addresses.pairs(self.pagerduty_keys.reveal()).items()}
+
+    @property
+    def hooks(self) -> dict[str, addresses.Hook]:
+        return addresses.hooks(self.webhooks.reveal(), self.webhook_secrets.reveal(), plain=self.plain_http)
+
 
 PORT_MAX = 65_535
 DAY_S = 86_400
@@ -80,6 +98,11 @@ _SECRETS = (
     "slack_token",
     "slack_app_token",
     "slack_signing_secret",
+    "pagerduty_keys",
+    "pagerduty_token",
+    "pagerduty_webhook_secret",
+    "webhooks",
+    "webhook_secrets",
     "token",
 )
 
@@ -98,9 +121,23 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     known = {f"TOCSIN_{name.upper()}" for name in Settings.__struct_fields__}
     known |= {f"{name}_FILE" for name in known} | {"TOCSIN_TEST_DATA"}
     errors += [f"{key} is not a setting of Tocsin" for key in environ if key.startswith("TOCSIN_") and key not in known]
+    settings = Settings(**values)  # type: ignore[arg-type]
+    errors += _outside(settings)
     if errors:
         raise SettingsError("\n".join(errors))
-    return Settings(**values)  # type: ignore[arg-type]
+    return settings
+
+
+def _outside(settings: Settings) -> Iterator[str]:
+    """What is wrong with the lists of addresses and keys; never what they say."""
+    for key in ("pagerduty_url", "pagerduty_api"):
+        if why := addresses.unsafe(getattr(settings, key), plain=settings.plain_http):
+            yield f"TOCSIN_{key.upper()} {why}"
+    for key, name in (("pagerduty_services", "TOCSIN_PAGERDUTY_KEYS"), ("hooks", "TOCSIN_WEBHOOKS")):
+        try:
+            getattr(settings, key)
+        except ValueError as error:
+            yield f"{name}: {error}"
 
 
 def _read(path: str, key: str, errors: list[str]) -> str | None:
