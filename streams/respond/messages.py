@@ -53,7 +53,8 @@ class TicketDoc(Struct, frozen=True, kw_only=True, tag="ticket", tag_field="doc"
     summary: str  # one line, at most 255 characters
     sections: tuple[tuple[str, tuple[str, ...]], ...]  # (heading, paragraphs)
     fields: Pairs  # a table of (field, value)
-    evidence: tuple[str, ...] = ()  # one event a line
+    nine: Pairs = ()  # what an audit asks for, each said or said to be unknown
+    evidence: tuple[str, ...] = ()  # the timeline: one event a line, in their order
     links: Pairs = ()
     labels: tuple[str, ...] = ("tocsin",)
     more: dict[str, Any] = {}  # further fields, from the policy, as Jira's API takes them

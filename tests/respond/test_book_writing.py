@@ -37,9 +37,9 @@ def test_a_page_says_what_since_when_how_many_who_and_what_to_do(world):
         "Since": "2026-09-01 12:00:00 UTC (3 min before this was written); last 2026-09-01 12:00:00 UTC",
         "How many": "at least 5 times, in 1 session",
         "Owner": "payments (agent billing matches billing)",
-        "Agent": "billing",
-        "Release": "7",
-        "Environment": "prod",
+        "Where": "billing · release 7 · prod",
+        "Seen before": "no",
+        "State": "nobody has acknowledged it",
     }
     assert "connection refused" in page.evidence[0]
     assert page.steps == ("Open the session.", "Check the tool's service.", "Stop the retries.")
@@ -80,7 +80,8 @@ def test_a_ticket_carries_what_a_person_needs_without_opening_anything_else(worl
     assert ticket.summary == "[critical] billing: tool search keeps failing"
     assert (ticket.project, ticket.issue_type, ticket.priority) == ("OPS", "Task", "Highest")
     assert ticket.seed == "blue/v1:tool.repeated_error:search#1"
-    assert [heading for heading, _ in ticket.sections] == ["What is wrong", "First steps", "How to close this"]
+    headings = ["What is wrong", "What changed just before", "The last time", "First steps", "How to close this"]
+    assert [heading for heading, _ in ticket.sections] == headings
     assert "agent.events/1/0/7" in ticket.evidence[0]
 
 
