@@ -55,3 +55,18 @@ class Receiver(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Paced(Protocol):
+    """A receiver whose outside counts calls: its carrier asks before it takes an obligation."""
+
+    def pace(self, obligation: Obligation, *, asking: bool = False) -> float:
+        """0: now, and its place is taken. Else seconds until it makes sense to ask again. Makes no call.
+
+        `asking`: it is about `find`. What waits here is no failure, and nothing else may wait behind it.
+        """
+        ...
+
+    def edits(self, obligation: Obligation) -> bool:
+        """It only brings something up to date: of several for one incident the newest is enough."""
+        ...

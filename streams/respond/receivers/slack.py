@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from slack_sdk.web.async_client import AsyncWebClient
 
-from ...records import Answer, Done, Obligation, Refused, Unknown
-from ..messages import PageDoc, read
+from ...records import Answer, Done, NotDone, Obligation, Refused, Unknown
+from ..messages import NoteDoc, PageDoc, read
 from . import slack_text as text
+from .pacing import Allowed, Buckets
 from .protocol import Absent, Blind, Doubt, References
-from .slack_wire import Body, Failure, Wire
+from .slack_people import OnCall, People
+from .slack_search import EVENT, Place, opaque, seen
+from .slack_wire import LIMIT, Wire
 
-EVENT = "tocsin_incident"
 CLOCKS_S = 60.0  # how far Slack's clock may be behind ours
-PAGE_SIZE = 200
-PAGES_MAX = 10
+AGAIN_S = 1.0  # after a refusal for too many calls that does not say how long
+GRANTS_MAX = 10_000
+
+Said = PageDoc | NoteDoc
+
+
+class Rates(NamedTuple):
+    """What Slack allows: a message a second and channel; 50 calls a minute of the methods of tier 3."""
+
+    posts: Allowed = Allowed(1, 1.0)
+    edits: Allowed = Allowed(5, 60 / 44)
+    looks: Allowed = Allowed(2, 120 / 44)  # each looks twice
 
 
 class Slack:
@@ -27,22 +37,50 @@ class Slack:
     name = "slack"
     confirmed: frozenset[str] = frozenset()
 
-    def __init__(self, wire: Wire, *, again_s: float = 5.0) -> None:
-        self._wire, self._again_s = wire, again_s
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        again_s: float = 5.0,
+        buttons: bool = False,
+        oncall: OnCall | None = None,
+        rates: Rates | None = None,
+    ) -> None:
+        """`buttons`: whether anybody hears them. One that nobody hears is worse than a link."""
+        self._wire, self._again_s, self._buttons = wire, again_s, buttons
+        self._people = People(wire, oncall)
+        self._rates, self._buckets = rates or Rates(), Buckets()
+        self._granted: set[str] = set()
         self._site: str | None = None
 
     async def close(self) -> None:
         await self._wire.close()
+
+    def pace(self, obligation: Obligation, *, asking: bool = False) -> float:
+        """A new message never waits behind an edit, nor one channel behind another."""
+        wait = self._taken(obligation, asking=asking)
+        if not wait:
+            if len(self._granted) >= GRANTS_MAX:
+                self._granted.clear()  # taken and never used: whoever is left asks again
+            self._granted.add(_granted(obligation, asking=asking))
+        return wait
+
+    def edits(self, obligation: Obligation) -> bool:
+        body = obligation.body
+        return body.get("doc") == "page" and obligation.ordinal > 1 and not (body.get("mention") or body.get("oncall"))
 
     async def carry(self, obligation: Obligation, references: References, nonce: str) -> Answer:
         try:
             doc = read(obligation.body)
         except msgspec.ValidationError as error:
             return Refused(f"the obligation's body is not a document: {type(error).__name__}")
-        if not isinstance(doc, PageDoc):
+        if not isinstance(doc, PageDoc | NoteDoc):
             return Refused(f"Slack has no use for a {obligation.kind}")
-        root = _root(obligation, references)
-        if obligation.ordinal > 1 and not doc.mention and root is not None:
+        if wait := self._waits(obligation, asking=False):
+            # An edit's wait is nobody else's: said without a time, it holds up this one alone.
+            return NotDone("Slack takes no more at the moment", None if self.edits(obligation) else wait)
+        root = _root(obligation, doc, references)
+        if self.edits(obligation) and root is not None and isinstance(doc, PageDoc):
             return await self._edit(doc, obligation, references, root)
         return await self._post(doc, obligation, references, nonce)
 
@@ -52,17 +90,20 @@ class Slack:
         Where we may never look, absence is believed: a page twice is better than no page.
         """
         doc = read(obligation.body)
-        root = _root(obligation, references)
-        if obligation.ordinal > 1 and not (isinstance(doc, PageDoc) and doc.mention) and root is not None:
+        if not isinstance(doc, PageDoc | NoteDoc):
+            return Absent("nothing that Slack would have")
+        root = _root(obligation, doc, references)
+        if self.edits(obligation) and root is not None:
             return Absent("an edit")
-        oldest = f"{doubt.since.timestamp() - CLOCKS_S:.6f}"
-        for attempt in range(2):
-            if attempt:
-                await asyncio.sleep(self._again_s)
-            found = await self._seen(obligation, oldest, _thread(obligation, root))
-            if not isinstance(found, Absent):
-                return found
-        return Absent("looked twice")
+        if self._waits(obligation, asking=True):
+            return Blind("Slack may not be read so often")
+        channel, thread = _place(obligation, doc, root)
+        place = Place(channel, thread, f"{doubt.since.timestamp() - CLOCKS_S:.6f}")
+        found = await seen(self._wire, obligation.id, place)
+        if isinstance(found, Absent):
+            await asyncio.sleep(self._again_s)
+            found = await seen(self._wire, obligation.id, place)
+        return Done(f"{channel}/{found}", await self._link(channel, found)) if isinstance(found, str) else found
 
     async def confirm(self, obligation: Obligation, reference: Done) -> Answer:
         del obligation
@@ -73,18 +114,16 @@ class Slack:
         del obligation, reference
         return Done("")
 
-    async def _post(self, doc: PageDoc, obligation: Obligation, references: References, nonce: str) -> Answer:
-        channel = _channel(obligation)
-        thread = _thread(obligation, _root(obligation, references))
+    async def _post(self, doc: Said, obligation: Obligation, references: References, nonce: str) -> Answer:
+        channel, thread = _place(obligation, doc, _root(obligation, doc, references))
         body: dict[str, Any] = {
             "channel": channel,
-            "text": text.summary(doc),
-            "blocks": text.blocks(doc, references),
+            **await self._words(doc, references),
             "metadata": {
                 "event_type": EVENT,
                 "event_payload": {
-                    "incident": _opaque(doc.incident),
-                    "obligation": _opaque(obligation.id),
+                    "incident": opaque(doc.incident),
+                    "obligation": opaque(obligation.id),
                     "nonce": nonce,
                 },
             },
@@ -92,11 +131,24 @@ class Slack:
             "unfurl_media": False,
         }
         if thread is not None:
-            body |= {"thread_ts": thread, "reply_broadcast": True}
+            body |= {"thread_ts": thread, "reply_broadcast": isinstance(doc, PageDoc)}
         answer = await self._wire.call(lambda slack: slack.chat_postMessage(**body))
-        if not isinstance(answer, dict):
-            return answer
-        return await self._posted(str(answer.get("channel") or channel), answer.get("ts"))
+        if isinstance(answer, dict):
+            return await self._posted(str(answer.get("channel") or channel), answer.get("ts"))
+        if isinstance(answer, NotDone) and answer.why == LIMIT:
+            wait = answer.after_s or AGAIN_S
+            self._buckets.hold(f"post {obligation.destination}", self._rates.posts, wait)
+            return NotDone(answer.why, wait)
+        return answer
+
+    async def _words(self, doc: Said, references: References) -> dict[str, Any]:
+        """Who is mentioned is asked when it is sent: on call changes while a page waits."""
+        if isinstance(doc, NoteDoc):
+            return {"text": text.note_summary(doc), "blocks": text.note(doc, buttons=self._buttons)}
+        whom = await self._people.whom(doc.oncall, doc.mention)
+        remark = (("Mentioned", whom.remark),) if whom.remark else ()
+        doc = msgspec.structs.replace(doc, mention=whom.mention, lines=(*doc.lines, *remark))
+        return {"text": text.summary(doc), "blocks": text.blocks(doc, references, buttons=self._buttons)}
 
     async def _posted(self, channel: str, ts: Any) -> Done | Unknown:
         if not isinstance(ts, str) or not ts:
@@ -110,47 +162,13 @@ class Slack:
             "channel": channel,
             "ts": ts,
             "text": text.summary(doc),
-            "blocks": text.blocks(doc, references, awaited=awaited),
+            "blocks": text.blocks(doc, references, awaited=awaited, buttons=self._buttons),
         }
         answer = await self._wire.call(lambda slack: slack.chat_update(**body))
+        if isinstance(answer, NotDone) and answer.why == LIMIT:
+            self._buckets.hold("edits", self._rates.edits, answer.after_s or AGAIN_S)
+            return NotDone(answer.why)
         return root if isinstance(answer, dict) else answer
-
-    async def _seen(self, obligation: Obligation, oldest: str, thread: str | None) -> Done | Absent | Blind:
-        """The oldest message that bears the obligation."""
-        mark, channel, cursor = _opaque(obligation.id), _channel(obligation), ""
-        found: list[str] = []
-        for _ in range(PAGES_MAX):
-            answer = await self._page(channel, oldest, thread, cursor)
-            if isinstance(answer, Refused):
-                return Absent(f"nobody lets us look: {answer.why}")
-            if not isinstance(answer, dict):
-                return Blind(f"the channel cannot be read: {answer.why}")
-            found += [
-                str(one.get("ts")) for one in answer.get("messages") or () if _payload(one).get("obligation") == mark
-            ]
-            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                break
-        if not found:
-            return Blind("the channel has too many messages to look through") if cursor else Absent()
-        ts = min(found, key=float)
-        return Done(f"{channel}/{ts}", await self._link(channel, ts))
-
-    async def _page(self, channel: str, oldest: str, thread: str | None, cursor: str) -> Body | Failure:
-        def method(slack: AsyncWebClient) -> Any:
-            given: dict[str, Any] = {
-                "oldest": oldest,
-                "inclusive": True,
-                "include_all_metadata": True,
-                "limit": PAGE_SIZE,
-            }
-            if cursor:
-                given["cursor"] = cursor
-            if thread is not None:
-                return slack.conversations_replies(channel=channel, ts=thread, **given)
-            return slack.conversations_history(channel=channel, **given)
-
-        return await self._wire.call(method)
 
     async def _link(self, channel: str, ts: str) -> str | None:
         """Where a browser finds the message; the workspace's address is asked for once, and not insisted on."""
@@ -160,28 +178,37 @@ class Slack:
             self._site = str(site).rstrip("/") if site else None
         return f"{self._site}/archives/{channel}/p{ts.replace('.', '')}" if self._site else None
 
+    def _waits(self, obligation: Obligation, *, asking: bool) -> float:
+        """Seconds, unless its place was taken before."""
+        granted = _granted(obligation, asking=asking)
+        if granted in self._granted:
+            self._granted.remove(granted)
+            return 0.0
+        return self._taken(obligation, asking=asking)
 
-def _root(obligation: Obligation, references: References) -> Done | None:
+    def _taken(self, obligation: Obligation, *, asking: bool) -> float:
+        if self.edits(obligation):
+            return 0.0 if asking else self._buckets.take("edits", self._rates.edits)
+        if asking:
+            return self._buckets.take("looks", self._rates.looks)
+        return self._buckets.take(f"post {obligation.destination}", self._rates.posts)
+
+
+def _root(obligation: Obligation, doc: Said, references: References) -> Done | None:
     """The incident's first page, which this one edits or answers."""
+    if isinstance(doc, NoteDoc):
+        return references.get(doc.page)
     return references.get(f"{obligation.id.rpartition(':')[0]}:1") if obligation.ordinal > 1 else None
 
 
-def _thread(obligation: Obligation, root: Done | None) -> str | None:
+def _place(obligation: Obligation, doc: Said, root: Done | None) -> tuple[str, str | None]:
+    """News go where the page is; a page of another channel is a page of its own."""
+    own = obligation.destination.partition(":")[2]
     channel, _, ts = root.reference.partition("/") if root else ("", "", "")
-    return ts if channel == _channel(obligation) else None
+    if not ts or (isinstance(doc, PageDoc) and channel != own):
+        return own, None
+    return channel, ts
 
 
-def _channel(obligation: Obligation) -> str:
-    return obligation.destination.partition(":")[2]
-
-
-def _opaque(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
-
-
-def _payload(message: Any) -> dict[str, Any]:
-    metadata = message.get("metadata") if isinstance(message, dict) else None
-    if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT:
-        return {}
-    payload = metadata.get("event_payload")
-    return payload if isinstance(payload, dict) else {}
+def _granted(obligation: Obligation, *, asking: bool) -> str:
+    return f"{'ask' if asking else 'do'} {obligation.id}"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...records import Done
-from ..messages import PageDoc
+from ..messages import NoteDoc, PageDoc
+from . import slack_buttons
 from .jira_text import address
 
 TOTAL_MAX = 10_000  # Slack refuses more than about 13,200 characters in all blocks
@@ -39,10 +40,12 @@ def summary(doc: PageDoc) -> str:
     return f"{mention(doc.mention)} {escape(_cut(lines, TEXT_MAX))}".strip()
 
 
-def blocks(doc: PageDoc, references: Mapping[str, Done], *, awaited: bool = False) -> list[Block]:
+def blocks(
+    doc: PageDoc, references: Mapping[str, Done], *, awaited: bool = False, buttons: bool = False
+) -> list[Block]:
     """`awaited`: the edit was to wait for the ticket; if it is not among the references, there will be none.
 
-    No buttons: a button that nobody hears is worse than a link to the page where the same can be done.
+    `buttons`: one that nobody hears is worse than a link to the page where the same can be done.
     """
     found: list[Block] = [{"type": "header", "text": _plain(doc.headline or "Incident", HEADER_MAX)}]
     if who := mention(doc.mention):
@@ -54,7 +57,21 @@ def blocks(doc: PageDoc, references: Mapping[str, Done], *, awaited: bool = Fals
     found += [{"type": "section", "text": _plain(text, SECTION_MAX)} for text in texts if text]
     if links := _links(doc, references, awaited=awaited):
         found.append({"type": "context", "elements": [{"type": "mrkdwn", "text": links}]})
+    if buttons and (pressed := slack_buttons.block(doc.incident, doc.actions)):
+        found.append(pressed)
     return _fitting(found)
+
+
+def note_summary(doc: NoteDoc) -> str:
+    return escape(_cut("\n".join((doc.headline, *doc.lines[:3])), TEXT_MAX))
+
+
+def note(doc: NoteDoc, *, buttons: bool = False) -> list[Block]:
+    """News in the thread: no header, nobody is mentioned."""
+    found = [_section(text) for text in ("\n".join((doc.headline, *doc.lines)),) if text.strip()]
+    if buttons and (pressed := slack_buttons.block(doc.incident, doc.actions)):
+        found.append(pressed)
+    return _fitting(found or [_section("-")])
 
 
 def _numbered(steps: Iterable[str]) -> tuple[str, ...]:
@@ -82,6 +99,10 @@ def _link(label: str, url: str) -> str:
 
 def _plain(text: str, limit: int) -> Block:
     return {"type": "plain_text", "text": _cut(text, limit) or "-", "emoji": False}
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": _plain(text, SECTION_MAX)}
 
 
 def _mrkdwn(text: str) -> Block:

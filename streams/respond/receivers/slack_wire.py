@@ -19,6 +19,7 @@ from .protocol import CREDENTIALS
 
 CONNECT_S_MAX = 5.0
 LIMITED = frozenset({"ratelimited", "rate_limited"})
+LIMIT = "429: too many requests"
 UNSURE = frozenset({"internal_error", "fatal_error", "request_timeout", "service_unavailable"})  # may be half done
 UNKNOWN_US = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 
@@ -87,7 +88,7 @@ def _refusal(response: Any) -> Failure:
     body = getattr(response, "data", None)
     word = str(body.get("error") or "") if isinstance(body, dict) else ""
     if status == 429 or word in LIMITED:
-        return NotDone("429: too many requests", after_s=retry_after(headers))
+        return NotDone(LIMIT, after_s=retry_after(headers))
     if status == 408 or status >= 500 or word in UNSURE:
         return Unknown(f"{status} {word}: nobody knows whether it happened".replace("  ", " "))
     if not word and status in (0, 200):

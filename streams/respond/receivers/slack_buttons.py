@@ -1,0 +1,81 @@
+"""The buttons under a page: what a person may say about an incident without leaving Slack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Element = dict[str, Any]
+
+PREFIX = "tocsin:"  # of an action's id, and of the block's, which names the incident
+ELEMENTS_MAX = 25
+NAME_MAX = 240  # of an incident in a block's id, of 255 characters
+SPANS = (("1h", "1 hour"), ("4h", "4 hours"), ("tomorrow", "Until tomorrow"))
+OUTCOMES = {
+    "accepted_risk": "Accepted risk",
+    "wont_fix": "Won't fix",
+    "external_cause": "External cause",
+    "duplicate": "Duplicate",
+    "cannot_reproduce": "Cannot reproduce",
+}
+
+
+def block(incident: str, actions: Sequence[str]) -> Element | None:
+    """None: there is nothing to press. Buttons say which incident; what is chosen says it by its block."""
+    if not incident or len(incident) > NAME_MAX:
+        return None
+    elements = [DRAWN[action](incident) for action in actions if action in DRAWN]
+    outcomes = [action for action in actions if action in OUTCOMES]
+    if outcomes:
+        options = [_option(OUTCOMES[outcome], outcome) for outcome in outcomes]
+        elements.append({"type": "overflow", "action_id": f"{PREFIX}outcome", "options": options})
+    if not elements:
+        return None
+    return {"type": "actions", "block_id": f"{PREFIX}{incident}", "elements": elements[:ELEMENTS_MAX]}
+
+
+def _button(action: str, label: str, style: str = "") -> Callable[[str], Element]:
+    def drawn(incident: str) -> Element:
+        look = {"style": style} if style else {}
+        return {
+            "type": "button",
+            "action_id": f"{PREFIX}{action}",
+            "text": _plain(label),
+            "value": incident,
+            **look,
+        }
+
+    return drawn
+
+
+def _silence(_: str) -> Element:
+    options = [_option(label, span) for span, label in SPANS]
+    return {
+        "type": "static_select",
+        "action_id": f"{PREFIX}silence",
+        "placeholder": _plain("Silence"),
+        "options": options,
+    }
+
+
+def _assign(_: str) -> Element:
+    return {"type": "users_select", "action_id": f"{PREFIX}assign", "placeholder": _plain("Assign")}
+
+
+def _option(label: str, value: str) -> Element:
+    return {"text": _plain(label), "value": value}
+
+
+def _plain(text: str) -> Element:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+DRAWN: dict[str, Callable[[str], Element]] = {
+    "acknowledge": _button("acknowledge", "Acknowledge", "primary"),
+    "silence": _silence,
+    "assign": _assign,
+    "false_positive": _button("false_positive", "False positive"),
+    "fixed": _button("fixed", "Fixed"),
+    "reopen": _button("reopen", "Reopen"),
+    "split": _button("split", "Not part of it"),
+}
