@@ -187,8 +187,15 @@ class Publisher:
     """Sends the rows of `publish` in their order, one publisher at a time; a row goes after its acknowledgement."""
 
     def __init__(
-        self, uri: str, bootstrap: str, *, refused: Callable[[str], None] = _unheard, end_s: float = END_S
+        self,
+        uri: str,
+        bootstrap: str,
+        *,
+        refused: Callable[[str], None] = _unheard,
+        end_s: float = END_S,
+        reached: Callable[[str], None] = _unheard,
     ) -> None:
+        self._reached = reached
         self._uri, self._bootstrap, self._refused, self._end_s = uri, bootstrap, refused, end_s
         self._stopping = asyncio.Event()
         self._hint: Hint | None = None
@@ -247,6 +254,8 @@ class Publisher:
             "SELECT id, topic, key, value, headers FROM publish ORDER BY id LIMIT %s", [PUBLISH_MAX]
         )
         rows = await cursor.fetchall()
+        if rows:
+            self._reached("publish")
         acks = []
         for number, topic, key, value, packed in rows:
             headers = msgspec.msgpack.decode(packed, type=list[tuple[str, bytes]]) if packed else []
@@ -259,5 +268,7 @@ class Publisher:
                 self._refused(topic)
         await asyncio.gather(*acks)
         if rows:
+            self._reached("said")
             await conn.execute("DELETE FROM publish WHERE id = ANY(%s)", [[row[0] for row in rows]])
+            self._reached("published")
         return len(rows)

@@ -35,6 +35,11 @@ class Pace(NamedTuple):
     audits_s: Sequence[float] = (60.0, 300.0, 1800.0)  # after a doubt: look for a second one
 
 
+def audits(first_s: float) -> tuple[float, ...]:
+    """Soon for the people who look at it, and late for an index that lags or a call that was committed late."""
+    return (first_s, 5 * first_s, 30 * first_s)
+
+
 def nothing(_step: str) -> None:
     pass
 
@@ -142,18 +147,19 @@ class Carrier:
         if row.state == "attempting":
             await self._ask(pool, row)
             return
+        self._at("taken", row)
         async with pool.connection() as conn:
             references = await owed.references(conn, row)
             began = time.monotonic()
             nonce = await owed.intend(conn, row, self._pace.ask_after_s)
         if nonce is None:
             return
-        self._reached("intent")
+        self._at("intent", row)
         if time.monotonic() - began > self._pace.ask_after_s - self._pace.call_timeout_s:
             return  # this process was held up: by the time of the answer others may be asking
         row = row._replace(attempt=row.attempt + 1, state="attempting", nonce=nonce)
         answer = await self._called(self._receiver.carry(row.obligation, references, nonce))
-        self._reached("called")
+        self._at("called", row)
         await self._answered(pool, row, answer, doubt=row.attempt > 1)
 
     async def _ask(self, pool: AsyncConnectionPool, row: Row) -> None:
@@ -162,13 +168,13 @@ class Carrier:
                 return
             references = await owed.references(conn, row)
             known = await owed.known(conn, row)
-        self._reached("ask")
+        self._at("ask", row)
         assert row.started is not None
         try:
             found = await self._receiver.find(row.obligation, references, Doubt(row.started, known))
         except Exception as error:  # a receiver's bug is not an absence
             found = Blind(_bug(self._receiver.name, error))
-        self._reached("asked")
+        self._at("asked", row)
         if isinstance(found, Done):
             self._meters.asked(self._receiver.name, row.kind, "adopted")
             await self._answered(pool, row, found, doubt=True)
@@ -188,19 +194,26 @@ class Carrier:
                     "%s: %s was answered after it had been given up; looking for doubles", row.id, answer.reference
                 )
                 await owed.doubled(conn, row)
-        self._reached("answered")
+        self._at("answered", row)
 
     async def _care(self, pool: AsyncConnectionPool, row: Row) -> None:
         step = "confirm" if row.confirm_at is not None else "audit"
+        self._at(step, row)
         act = self._receiver.confirm if step == "confirm" else self._receiver.audit
         answer = await self._called(act(row.obligation, row.done))
-        self._reached(f"{step}ed")
+        self._at(f"{step}ed", row)
         self._heed(row, answer)
         later = self._pace.audits_s[row.audits + 1 :] if step == "audit" else ()
         if step == "audit" and isinstance(answer, Done) and answer.reference:
             self._meters.retired(self._receiver.name, len(answer.reference.split()))
         async with pool.connection() as conn:
             await owed.cared(conn, row, step, answer, later[0] if later else None)
+        self._at("cared", row)
+
+    def _at(self, step: str, row: Row) -> None:
+        """Told twice, for those who mean one kind of obligation."""
+        self._reached(step)
+        self._reached(f"{step} {row.kind}:{row.ordinal}")
 
     async def _called(self, call: object) -> Answer:
         try:

@@ -158,6 +158,7 @@ class Settling:
 
     async def _transaction(self, conn: Connection, shelf: Shelf, at: dict[str, int], batch: list[Input]) -> None:
         moved = _moved(at, batch)
+        self._reached("begun")
         async with conn.transaction():
             await advance(conn, READER, moved)
             self._reached("advanced")

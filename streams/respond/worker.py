@@ -20,7 +20,7 @@ from ..settings import Settings
 from ..settle import Publisher
 from . import book
 from .believing import Believed, noted
-from .carry import Carrier, Pace, nothing
+from .carry import Carrier, Pace, audits, nothing
 from .meters import Meters
 from .receivers import jira, jira_wire, slack, slack_wire
 from .receivers.protocol import Receiver
@@ -78,9 +78,9 @@ async def run(
     settling.progress = progress
     settling.began = noting(policy, reached)
     receivers = configured(settings, meters)
-    pace = Pace(settings.call_timeout_s, settings.ask_after_s)
+    pace = Pace(settings.call_timeout_s, settings.ask_after_s, audits_s=audits(settings.audit_after_s))
     carriers = [Carrier(settings.database, receiver, pace, meters, reached=reached) for receiver in receivers]
-    publisher = Publisher(settings.database, settings.kafka)
+    publisher = Publisher(settings.database, settings.kafka, reached=reached)
     loops: list[Any] = [settling, publisher, *carriers]
     try:
         await together(loops, stop)

@@ -54,7 +54,7 @@ class Wire:
         self._user, self._token = user, token
         connect_s = min(CONNECT_S_MAX, timeout_s / 3)
         self._timeout = (connect_s, timeout_s - connect_s)
-        self._deadline_s = timeout_s + GRACE_S
+        self._deadline_s = timeout_s + min(GRACE_S, timeout_s)
         self._threads = ThreadPoolExecutor(16, thread_name_prefix="jira")
         self._mine = threading.local()
         self._clients: list[JIRA] = []
