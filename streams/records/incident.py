@@ -167,20 +167,23 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
 
 
 class Advanced(Struct, frozen=True, tag="advanced", tag_field="record", omit_defaults=True):
-    """Event time of one agent, from its closed minutes; the agent `` is all of them together."""
+    """Event time of one agent in one environment, from its closed minutes; the agent `` is all of them together."""
 
     agent: str
-    at: datetime
-    releases: tuple[str, ...] = ()  # seen in these minutes
+    at: datetime  # event time
+    releases: dict[str, datetime] = {}  # seen in these minutes -> the first of them
     config: dict[str, str] = {}  # prompt, model, tools -> what the newest session ran with
+    environment: str = ""
+    seen: datetime | None = None  # wall clock of the input
 
 
-class Watched(Struct, frozen=True, tag="watched", tag_field="record"):
+class Watched(Struct, frozen=True, tag="watched", tag_field="record", omit_defaults=True):
     """The incident wants to hear when the agent's event time has passed `until`. None: no longer."""
 
     incident: str
     agent: str
     until: datetime | None
+    environment: str = ""
 
 
 class Passed(Struct, frozen=True, tag="passed", tag_field="record"):
@@ -195,7 +198,7 @@ class Due(Struct, frozen=True, tag="due", tag_field="record"):
     """People should hear of this. One per grouping key of the incident; `of` says how many there are."""
 
     incident: Incident
-    # page, ticket, duplicate, update, raised, worse, escalate, recovered, closing, seen, settled, unsettled, outcome
+    # page, ticket, duplicate, update, raised, worse, escalate, recovered, back, closing, seen, settled, unsettled, outcome
     want: tuple[str, ...]
     grouping: str
     of: int

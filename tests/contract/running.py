@@ -159,9 +159,9 @@ def _receipt(chance: Random, at: float, who: dict[str, Any]) -> r.Receipt:
 def _advanced(chance: Random, at: float, who: dict[str, Any]) -> r.Advanced:
     """Minutes come a little disordered; releases and prompts change now and then."""
     minute = b.at(at - chance.choice((0, 0, 60)))
-    releases = tuple(f"{number}" for number in range(int(at) // 100, int(at) // 100 + 2))
+    releases = {f"{number}": minute for number in range(int(at) // 100, int(at) // 100 + 2)}
     config = chance.choice(({}, {"prompt": f"p{int(at) // 300}"}))
-    return r.Advanced(who["session"], minute, releases, config)
+    return r.Advanced(who["session"], minute, releases, config, seen=b.at(at))
 
 
 def _watched(chance: Random, at: float, who: dict[str, Any]) -> r.Watched:
