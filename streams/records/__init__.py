@@ -6,5 +6,6 @@ from .delivery import *  # noqa: F403
 from .envelope import *  # noqa: F403
 from .gate import *  # noqa: F403
 from .incident import *  # noqa: F403
+from .people import *  # noqa: F403
 from .policy import *  # noqa: F403
 from .stream import *  # noqa: F403

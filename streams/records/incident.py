@@ -21,7 +21,6 @@ OutcomeValue = Literal[
     "unspecified",
 ]
 ObligationKind = Literal["page", "note", "ticket", "comment", "evidence", "link", "transition", "control"]
-SilenceKind = Literal["silence", "maintenance", "rollout"]
 Why = Literal["grouped", "explained"]  # what an incident is to its parent: one of many, or its consequence
 
 
@@ -30,57 +29,6 @@ class Sighted(Struct, frozen=True, tag="sighted", tag_field="record"):
 
     finding: Finding
     at: datetime
-
-
-class Outcome(Struct, frozen=True, tag="outcome", tag_field="record", omit_defaults=True):
-    """What a person decided about an incident. The last one wins; history stays."""
-
-    incident: str
-    outcome: OutcomeValue
-    at: datetime
-    actor: str = ""
-    source: str = ""  # jira, slack, web, command
-    fixed_in: str | None = None
-    reason: str | None = None
-    reopened: bool = False  # the person took the decision back
-
-
-class Acknowledgement(Struct, frozen=True, tag="acknowledgement", tag_field="record", omit_defaults=True):
-    incident: str
-    at: datetime
-    actor: str
-    source: str = ""  # slack, web, command, pagerduty
-
-
-class Assignment(Struct, frozen=True, tag="assignment", tag_field="record", omit_defaults=True):
-    """Somebody gives the incident to somebody: that one is on it."""
-
-    incident: str
-    to: str  # a person, as people write the name; U… from Slack
-    at: datetime
-    actor: str
-    source: str = ""
-
-
-class Split(Struct, frozen=True, tag="split", tag_field="record", omit_defaults=True):
-    """A person says that this one is not part of the incident that speaks for it. Remembered: they stay apart."""
-
-    incident: str
-    at: datetime
-    actor: str
-    source: str = ""
-    reason: str = ""
-
-
-class Merge(Struct, frozen=True, tag="merge", tag_field="record", omit_defaults=True):
-    """A person says that `parent` speaks for this one from now on."""
-
-    incident: str
-    parent: str
-    at: datetime
-    actor: str
-    source: str = ""
-    reason: str = ""
 
 
 class Change(Struct, frozen=True, array_like=True):
@@ -101,19 +49,6 @@ class Previous(Struct, frozen=True, omit_defaults=True):
     ticket: str | None = None
     by: str | None = None
     reason: str | None = None
-
-
-class Silence(Struct, frozen=True, tag="silence", tag_field="record", omit_defaults=True):
-    """Hides matching incidents from people, never from gates. Matchers are exact values, all must match."""
-
-    id: str
-    matchers: dict[str, str]
-    reason: str
-    actor: str
-    at: datetime
-    until: datetime  # a new `until` for the same id moves its end; one in the past ends it
-    kind: SilenceKind = "silence"  # CI begins and ends the other two
-    source: str = ""  # slack, web, command, ci
 
 
 class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_defaults=True):
@@ -164,6 +99,15 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
     changed: tuple[Change, ...] = ()  # just before it began
     previous: Previous | None = None
     apart: tuple[str, ...] = ()  # incidents that a person split it from
+    expired: int = 0  # its pages up to this ordinal were never sent: it was over before
+
+
+class Expired(Struct, frozen=True, tag="expired", tag_field="record", omit_defaults=True):
+    """The incident's pages up to `ordinal` were not sent: it was over, or silenced, before anybody could be woken."""
+
+    incident: str
+    ordinal: int
+    at: datetime
 
 
 class Advanced(Struct, frozen=True, tag="advanced", tag_field="record", omit_defaults=True):

@@ -189,3 +189,19 @@ def jira(values: BookValues, owner: Owner) -> str:
 
 def pages(incident: Incident) -> bool:
     return incident.severity in PAGING
+
+
+def unpaged(incident: Incident) -> bool:
+    """It pages, and nobody was paged; or it was over before anybody could be, and is back."""
+    return pages(incident) and incident.told.get("page", 0) <= incident.expired
+
+
+def levels(values: BookValues, name: str) -> tuple[Level, ...]:
+    """Who is told one after another while nobody answers."""
+    return owner_named(values, name).escalation or values.escalation
+
+
+def further(to: Owner | Level) -> tuple[str, ...]:
+    """Where pages go besides Slack."""
+    named = (("pagerduty", to.pagerduty), ("webhook", to.webhook))
+    return tuple(f"{receiver}:{name}" for receiver, name in named if name)
