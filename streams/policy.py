@@ -33,6 +33,7 @@ from .detect.agents import AgentRules, Given
 from .detect.catalogue import DETECTORS
 from .detect.detector import Chosen
 from .records import SEVERITIES
+from .respond import oncalls
 from .respond.routing import Inhibition, matching_none
 
 
@@ -131,10 +132,12 @@ def parse(text: str, name: str) -> Policy:
 
 def _believed(given: dict[str, Any], name: str, text: str = "") -> Policy:
     errors = [_explain(error, text) for error in jsonschema.Draft202012Validator(schema()).iter_errors(given)]
+    merged = given if errors else _overlay(tomllib.loads(DEFAULT), given)
+    if not errors:
+        errors = [(_line(text, [*path]), f"{'.'.join(path)}: {why}") for path, why in oncalls.problems(merged)]
     if errors:
         lines = (f"{name}:{line}: {message}" if text else f"{name}: {message}" for line, message in sorted(errors))
         raise PolicyError("\n".join(lines))
-    merged = _overlay(tomllib.loads(DEFAULT), given)
     try:
         return _policy(merged)
     except msgspec.ValidationError as error:  # what the schema lets pass: `nan`, or 1.0 for a whole number
@@ -249,12 +252,14 @@ def _unknown(where: str, key: str, known: list[str]) -> str:
 
 def _line(text: str, path: list[str]) -> int:
     """Where the last part of `path` is written; tables are found by their headers, in order."""
-    at, lines = 0, text.splitlines()
+    at, lines, table = 0, text.splitlines(), ""
     for part in path:
         if part.isdigit():
-            headers = [n for n in range(at, len(lines)) if lines[n].lstrip().startswith("[[")]
+            header = f"[[{table}]]"
+            headers = [n for n in range(at, len(lines)) if lines[n].replace(" ", "").startswith(header)]
             at = headers[int(part)] if int(part) < len(headers) else at
             continue
+        table = f"{table}.{part}" if table else part
         pattern = re.compile(rf'^\s*(\[.*\b{re.escape(part)}\b.*\]|"?{re.escape(part)}"?\s*=)')
         at = next((n for n in range(at, len(lines)) if pattern.match(lines[n])), at)
     return at + 1

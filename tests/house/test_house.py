@@ -42,6 +42,7 @@ DECIDE = (
     "respond/escalation.py",
     "respond/explaining.py",
     "respond/life.py",
+    "respond/oncalls.py",
     "respond/quiet.py",
     "respond/recurrence.py",
     "respond/sighting.py",
