@@ -8,10 +8,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import specification
 
 from streams.sandbox import jars
 from streams.sandbox.kafka import EmbeddedKafka
 from streams.sandbox.postgres import EmbeddedPostgres
+from streams.sandbox.serving import Serving
 
 # Clients of the loopback servers would go through a proxy; only the first fetch of Kafka's jars may need it.
 PROXIES = {
@@ -74,3 +76,21 @@ def tocsin_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no test data in {folder}: set TOCSIN_TEST_DATA to where it is")
     return folder
+
+
+@pytest.fixture(scope="session")
+def witness() -> Iterator[specification.Witness]:
+    """Sees every answer of every sandbox Jira of the session."""
+    found = specification.Witness()
+    if specification.there():
+        Serving.everybodys_witness = found
+    yield found
+    Serving.everybodys_witness = None
+
+
+@pytest.fixture(autouse=True)
+def official(witness: specification.Witness) -> Iterator[None]:
+    """No test passes in which a sandbox Jira answered what Jira's specification does not allow."""
+    before = len(witness.wrong)
+    yield
+    assert witness.wrong[before:] == []

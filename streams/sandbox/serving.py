@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import jinja2
@@ -18,6 +18,7 @@ from aiohttp import web
 from streams.sandbox.faults import Fault, Faults
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Witness = Callable[[web.Request, web.StreamResponse], None]
 
 _HERE = Path(__file__).parent
 _CLIENTS = ("/rest/", "/api/", "/_sandbox/")  # programs send no Origin; a browser's form always does
@@ -42,9 +43,12 @@ class Call(msgspec.Struct):
 class Serving:
     """One aiohttp server; the product's routes go to `app`, `refused` turns its own exceptions into answers."""
 
+    everybodys_witness: ClassVar[Witness | None] = None  # of servers that are made from now on
+
     def __init__(self, folder: Path, host: str, port: int) -> None:
         self.faults = Faults()
         self.calls: deque[Call] = deque(maxlen=100_000)
+        self.witness: Witness | None = Serving.everybodys_witness  # sees every answer that a fault has not replaced
         self.public_url: str | None = None  # where a browser finds this server, when that is not where programs do
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
@@ -98,7 +102,7 @@ class Serving:
         await request.read()  # before any fault: a call that is held back is committed even if its caller has gone
         fault = self.faults.draw(request.method, request.path)
         if fault is None:
-            answer = await _answered(request, handler)
+            answer = await self._worked_out(request, handler)
         else:
             call.fault = f"{fault.when}:{fault.kind}"
             answer = await self._struck(fault, request, handler)
@@ -109,9 +113,15 @@ class Serving:
     async def _struck(self, fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
         if fault.when == "before":
             instead = await self.faults.strike(fault, request, None)
-            return instead if instead is not None else await _answered(request, handler)
-        answer = await _answered(request, handler)
+            return instead if instead is not None else await self._worked_out(request, handler)
+        answer = await self._worked_out(request, handler)
         return await self.faults.strike(fault, request, answer) or answer
+
+    async def _worked_out(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await _answered(request, handler)
+        if self.witness is not None:
+            self.witness(request, answer)
+        return answer
 
     @web.middleware
     async def _same_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -8,7 +8,7 @@ import pytest
 from sandbox.clients import BASIC, JiraRunning, fields, paragraph
 
 from streams.sandbox.jira import adf
-from streams.sandbox.jira.rest_site import UPLOAD_LIMIT
+from streams.sandbox.jira.rules import UPLOAD_LIMIT
 
 
 async def send(http: aiohttp.ClientSession, method: str, url: str, body: Any) -> tuple[int, Any]:

@@ -15,6 +15,7 @@ async def main(given: argparse.Namespace) -> None:
         projects=tuple(given.project or ["OPS"]),
         token=given.token,
         path=given.state,
+        cloud=not given.data_center,
     )
     jira.serving.public_url = given.public_url
     await until_stopped("Jira", jira.start, jira.stop)
@@ -24,4 +25,5 @@ if __name__ == "__main__":
     parser = arguments("A sandbox Jira", port=8090)
     parser.add_argument("--index-lag", type=float, default=0.0, help="seconds until search sees a change")
     parser.add_argument("--project", action="append", help="a project key; may be given several times (default OPS)")
+    parser.add_argument("--data-center", action="store_true", help="speak as Data Center does instead of Cloud")
     asyncio.run(main(parser.parse_args()))

@@ -72,7 +72,7 @@ PEOPLE = (
 def people(person: str) -> Person | None:
     """A person by id or by e-mail; whoever signs in with another e-mail has an account that is named after it."""
     for known in PEOPLE:
-        if person in {known.id, known.email}:
+        if person in {known.id, known.email, known.email.partition("@")[0]}:
             return known
     if "@" not in person:
         return None
@@ -80,8 +80,19 @@ def people(person: str) -> Person | None:
     return Person(f"sandbox:{email}", email.partition("@")[0].replace(".", " ").title(), email)
 
 
-def user_bean(base: str, person: str) -> dict[str, Any]:
+def user_bean(base: str, person: str, *, cloud: bool = True) -> dict[str, Any]:
     known = people(person) or Person(person, "Former user", "former@example.com")
+    if not cloud:
+        name = known.email.partition("@")[0]
+        return {
+            "self": f"{base}/rest/api/2/user?username={name}",
+            "name": name,
+            "key": f"JIRAUSER{10_000 + sum(known.id.encode())}",
+            "emailAddress": known.email,
+            "displayName": known.name,
+            "active": True,
+            "timeZone": "Etc/UTC",
+        }
     return {
         "self": f"{base}/rest/api/3/user?accountId={known.id}",
         "accountId": known.id,

@@ -31,6 +31,7 @@ class Screen(NamedTuple):
     project: str
     api: str  # "2" or "3": what a description looks like
     allowed: frozenset[str]
+    cloud: bool = True
 
 
 def read(screen: Screen, fields: Any) -> dict[str, Any]:
@@ -141,12 +142,13 @@ def project(screen: Screen, given: Any) -> tuple[str, Any]:
     return "project", numbers[_named(given, numbers, "valid project is required", "key")]
 
 
-def assignee(_: Screen, given: Any) -> tuple[str, Any]:
+def assignee(screen: Screen, given: Any) -> tuple[str, Any]:
     if given is None:
         return "assignee", None
-    wanted = given.get("accountId") or given.get("id") if isinstance(given, dict) else None
+    names = ("accountId", "id") if screen.cloud else ("name",)
+    wanted = next((given[name] for name in names if given.get(name)), None) if isinstance(given, dict) else None
     person = people(str(wanted))
-    if person is None or person.id != wanted:
+    if person is None or (screen.cloud and person.id != wanted):
         raise Wrong(f"User '{wanted}' cannot be assigned issues.")
     return "assignee", person.id
 

@@ -21,7 +21,7 @@ from streams.sandbox.jira.catalogue import (
     people,
 )
 from streams.sandbox.jira.desk import Desk
-from streams.sandbox.jira.ticket import Comment, Ticket
+from streams.sandbox.jira.ticket import Ticket
 from streams.sandbox.jira.wire import HISTORY_NAMES
 
 
@@ -71,11 +71,7 @@ class Pages:
         ticket, form = await self._form(request)
         text = form.get("text", "").strip()
         if text:
-            at = self._book.touch(ticket)
-            ticket.comments.append(
-                Comment(self._book.next_id(), HUMAN.id, at, adf.document(text.replace("\r\n", "\n")))
-            )
-            self._book.keep(ticket)
+            self._book.comment(ticket, HUMAN.id, adf.document(text.replace("\r\n", "\n")))
         return _back(ticket, "comments")
 
     async def start(self, request: web.Request) -> web.Response:

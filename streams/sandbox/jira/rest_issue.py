@@ -7,7 +7,8 @@ from aiohttp import web
 from streams.sandbox.jira.catalogue import FIELDS, TRANSITIONS
 from streams.sandbox.jira.desk import Desk, answer, body, listed, nothing, number, properties
 from streams.sandbox.jira.fields import Refused, Screen, read, said, updated
-from streams.sandbox.jira.ticket import Comment, Ticket, now
+from streams.sandbox.jira.ticket import Ticket
+from streams.sandbox.jira.wire import asked
 
 CREATE = frozenset(name for name, field in FIELDS.items() if field.on_create and (field.operations or field.required))
 EDIT = CREATE - {"project", "issuetype"}
@@ -49,6 +50,10 @@ class Issues:
                 400, errors={name: MISSING.get(name, f"{FIELDS[name].name} is required.") for name in missing}
             )
         project = read(self._screen(request, "", CREATE), {"project": fields["project"]})["project"]
+        if not self._desk.rules.may(project, "CREATE_ISSUES"):
+            raise Refused(
+                400, errors={"project": "You cannot create issues in this project: archived, or no permission."}
+            )
         values = read(self._screen(request, project, CREATE), fields)
         del values["project"]
         values["properties"] = properties(given.get("properties"))
@@ -71,7 +76,7 @@ class Issues:
         return answer(bean)
 
     async def edit(self, request: web.Request) -> web.Response:
-        ticket, given = self._desk.ticket(request), await body(request)
+        ticket, given = self._desk.writable(request, "EDIT_ISSUES"), await body(request)
         screen = self._screen(request, ticket.project, EDIT)
         comments, values = self._said(screen, ticket, given)
         ticket.properties |= properties(given.get("properties"))
@@ -83,25 +88,38 @@ class Issues:
         return nothing()
 
     async def delete(self, request: web.Request) -> web.Response:
-        self._book.delete(self._desk.ticket(request))
+        self._book.delete(self._desk.writable(request, "DELETE_ISSUES"))
         return nothing()
 
     async def transitions(self, request: web.Request) -> web.Response:
         ticket, wire = self._desk.ticket(request), self._desk.wire(request)
-        beans = wire.transitions(ticket, with_fields="transitions.fields" in listed(request, "expand"))
+        rules = self._desk.rules
+        with_fields = "transitions.fields" in listed(request, "expand")
+        beans = wire.transitions(ticket, rules.ends(ticket.project), with_fields=with_fields)
+        if not rules.may(ticket.project, "TRANSITION_ISSUES"):
+            beans = []
         if wanted := request.query.get("transitionId"):
             beans = [bean for bean in beans if bean["id"] == wanted]
         return answer({"expand": "transitions", "transitions": beans})
 
     async def move(self, request: web.Request) -> web.Response:
-        ticket, given = self._desk.ticket(request), await body(request)
+        ticket, given = self._desk.writable(request, "TRANSITION_ISSUES", 400), await body(request)
+        ends = self._desk.rules.ends(ticket.project)
         chosen = given.get("transition")
         wanted = str(chosen.get("id")) if isinstance(chosen, dict) else ""
         transition = next((one for one in TRANSITIONS if one.id == wanted and ticket.status in one.start), None)
-        if transition is None:
+        if transition is None or (transition.name == "Done" and not ends.done):
             raise Refused(400, [NOT_NOW.format(wanted, ticket.key)])
-        screen = self._screen(request, ticket.project, FINISH if transition.name == "Done" else frozenset())
+        finish = asked(ends) if transition.name == "Done" else {}
+        screen = self._screen(
+            request, ticket.project, FINISH & {*finish, "assignee", "labels"} if finish else frozenset()
+        )
         comments, values = self._said(screen, ticket, given)
+        sent = given.get("fields") or {}
+        if lacking := {
+            name: f"{FIELDS[name].name} is required." for name, must in finish.items() if must and not sent.get(name)
+        }:
+            raise Refused(400, errors=lacking)
         author = self._desk.author(request)
         self._comment(ticket, author, comments)
         self._book.move(ticket, author, transition.to, values)
@@ -142,8 +160,7 @@ class Issues:
 
     def _comment(self, ticket: Ticket, author: str, bodies: list[Any]) -> None:
         for one in bodies:
-            ticket.comments.append(Comment(self._book.next_id(), author, now(), one))
-            self._book.touch(ticket)
+            self._book.comment(ticket, author, one)
 
 
 def _comment_body(screen: Screen, operation: Any) -> Any:

@@ -12,8 +12,7 @@ from aiohttp import web
 from streams.sandbox.jira.catalogue import link_kind
 from streams.sandbox.jira.desk import NOT_FOUND, Desk, answer, body, checked, listed, nothing, number, properties
 from streams.sandbox.jira.fields import Refused, said
-from streams.sandbox.jira.rest_site import UPLOAD_LIMIT
-from streams.sandbox.jira.ticket import Comment, File, RemoteLink, now
+from streams.sandbox.jira.ticket import File, RemoteLink
 
 
 class Parts:
@@ -42,15 +41,22 @@ class Parts:
 
     async def comments(self, request: web.Request) -> web.Response:
         start, limit = number(request, "startAt", 0, 10**9), number(request, "maxResults", 5000, 5000)
-        return answer(self._desk.wire(request).comments(self._desk.ticket(request), start, limit))
+        order = request.query.get("orderBy", "created")
+        if order not in {"created", "+created", "-created"}:
+            raise Refused(400, [f"Invalid orderBy: {order[:50]}"])
+        shown = self._desk.wire(request).comments(
+            self._desk.ticket(request),
+            slice(start, start + limit),
+            newest=order == "-created",
+            properties="properties" in listed(request, "expand"),
+        )
+        return answer(shown)
 
     async def comment(self, request: web.Request) -> web.Response:
-        ticket, given = self._desk.ticket(request), await body(request)
+        ticket, given = self._desk.writable(request, "ADD_COMMENTS", 400), await body(request)
         written = said(self._desk.screen(request, ticket.project, frozenset()), given)
         kept = [{"key": key, "value": value} for key, value in properties(given.get("properties")).items()]
-        comment = Comment(self._book.next_id(), self._desk.author(request), self._book.touch(ticket), written, kept)
-        ticket.comments.append(comment)
-        self._book.keep(ticket)
+        comment = self._book.comment(ticket, self._desk.author(request), written, kept)
         return answer(self._desk.wire(request).comment(ticket, comment), 201)
 
     async def one_comment(self, request: web.Request) -> web.Response:
@@ -61,14 +67,16 @@ class Parts:
         raise Refused(404, ["Can not find a comment for the id given."])
 
     async def attach(self, request: web.Request) -> web.Response:
-        ticket = self._desk.ticket(request)
+        ticket, rules = self._desk.writable(request, "CREATE_ATTACHMENTS"), self._desk.rules
+        if not rules.attachments:
+            raise Refused(404, ["Attachments are disabled."])
         if request.headers.get("X-Atlassian-Token") != "no-check":
             return web.Response(status=403, text="XSRF check failed")
         parts = files(request.headers.get("Content-Type", ""), await request.read())
         if not 0 < len(parts) <= 60:
             raise Refused(400, ["Between 1 and 60 files in parts named 'file' are needed."])
-        if any(len(data) > UPLOAD_LIMIT for _, _, data in parts):
-            raise Refused(413, [f"The file exceeds its maximum permitted size of {UPLOAD_LIMIT} bytes."])
+        if any(len(data) > rules.upload_limit for _, _, data in parts):
+            raise Refused(413, [f"The file exceeds its maximum permitted size of {rules.upload_limit} bytes."])
         wire = self._desk.wire(request)
         kept = [self._book.attach(ticket, self._desk.author(request), *part) for part in parts]
         return answer([wire.file(file) for file in kept])
@@ -110,7 +118,7 @@ class Parts:
         return answer({"key": key, "value": ticket.properties[key]})
 
     async def set_property(self, request: web.Request) -> web.Response:
-        ticket, key = self._desk.ticket(request), request.match_info["key"]
+        ticket, key = self._desk.writable(request, "EDIT_ISSUES"), request.match_info["key"]
         try:
             value = checked(key, msgspec.json.decode(await request.read()))
         except msgspec.DecodeError:
@@ -140,7 +148,7 @@ class Parts:
 
     async def remote_link(self, request: web.Request) -> web.Response:
         """An upsert by global id within one ticket."""
-        ticket, given = self._desk.ticket(request), await body(request)
+        ticket, given = self._desk.writable(request, "LINK_ISSUES"), await body(request)
         kept = _remote_body(given)
         global_id = given.get("globalId")
         link = next((one for one in ticket.remote if global_id is not None and one.global_id == global_id), None)
@@ -172,17 +180,18 @@ class Parts:
         if kind is None:
             raise Refused(404, ["No issue link type with the given id or name was found."])
         inward, outward = (self._named(given.get(side)) for side in ("inwardIssue", "outwardIssue"))
+        self._desk.rules.insist(inward.project, "LINK_ISSUES", 401)
         if (comment := given.get("comment")) is not None:
             screen = self._desk.screen(request, inward.project, frozenset())
             written = said(screen, comment)
-            inward.comments.append(Comment(self._book.next_id(), self._desk.author(request), now(), written))
+            self._book.comment(inward, self._desk.author(request), written)
         self._book.link(kind, inward, outward)
         return web.Response(status=201)
 
     def _named(self, given: Any) -> Any:
         wanted = str(given.get("key") or given.get("id")) if isinstance(given, dict) else ""
         found = self._book.find(wanted)
-        if found is None:
+        if found is None or not self._desk.rules.may(found.project, "BROWSE_PROJECTS"):
             raise Refused(404, [NOT_FOUND])
         return found
 

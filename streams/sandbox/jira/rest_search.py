@@ -41,6 +41,17 @@ class Wanted(msgspec.Struct, rename="camel"):
     properties: list[str] = []
 
 
+class Old(msgspec.Struct, rename="camel"):
+    """A search as Data Center takes it."""
+
+    jql: str = ""
+    start_at: int = 0
+    max_results: int = 50
+    fields: list[str] = msgspec.field(default_factory=lambda: ["*navigable"])
+    expand: str | list[str] = ""
+    validate_query: bool = True
+
+
 class Lag(msgspec.Struct, forbid_unknown_fields=True):
     lag: float
     blind: bool = False
@@ -54,7 +65,11 @@ class Search:
         api = "/rest/api/{api:2|3|latest}"
         router.add_get(f"{api}/search/jql", self.get)
         router.add_post(f"{api}/search/jql", self.post)
-        router.add_route("*", f"{api}/search", self.removed)
+        if desk.cloud:
+            router.add_route("*", f"{api}/search", self.removed)
+        else:
+            router.add_get(f"{api}/search", self.old)
+            router.add_post(f"{api}/search", self.old)
         router.add_post(f"{api}/issue/bulkfetch", self.bulk)
         router.add_get("/_sandbox/index", self.index)
         router.add_put("/_sandbox/index", self.set_index)
@@ -83,14 +98,40 @@ class Search:
     async def removed(self, _: web.Request) -> web.Response:
         raise Refused(410, [REMOVED])
 
+    async def old(self, request: web.Request) -> web.Response:
+        """Data Center's: with a total, by place instead of by token."""
+        given: Any = dict(request.query)
+        try:
+            if request.method == "POST":
+                asked = msgspec.json.decode(await request.read(), type=Old)
+            else:
+                asked = msgspec.convert(
+                    {**given, "fields": listed(request, "fields") or ["*navigable"]}, Old, strict=False
+                )
+        except msgspec.DecodeError as error:
+            raise Refused(400, [str(error)]) from None
+        tickets = self._matching(asked.jql, ())
+        shown = tickets[asked.start_at : asked.start_at + min(asked.max_results, 1000)]
+        wire = self._desk.wire(request)
+        found = {
+            "expand": "schema,names",
+            "startAt": asked.start_at,
+            "maxResults": asked.max_results,
+            "total": len(tickets),
+        }
+        return answer({**found, "issues": [wire.issue(one, asked.fields) for one in shown]})
+
+    def _matching(self, jql: str, reconciled: Iterable[int]) -> list[Ticket]:
+        try:
+            query = parse(jql, datetime.now(UTC), set(self._book.projects))
+        except BadJql as error:
+            raise Refused(400, [str(error)]) from None
+        return query.sort(self._visible(reconciled))
+
     def _found(self, request: web.Request, asked: Asked) -> dict[str, Any]:
         if not 1 <= asked.max_results <= 5000 or len(asked.reconcile_issues) > 50:
             raise Refused(400, ["maxResults must be from 1 to 5000 and reconcileIssues at most 50."])
-        try:
-            query = parse(asked.jql, datetime.now(UTC), set(self._book.projects))
-        except BadJql as error:
-            raise Refused(400, [str(error)]) from None
-        tickets = query.sort(self._visible(asked.reconcile_issues))
+        tickets = self._matching(asked.jql, asked.reconcile_issues)
         start = _start(asked.next_page_token)
         # Jira gives fewer per page than asked for when it has to read fields.
         limit = asked.max_results if asked.fields == ["id"] else min(asked.max_results, 100)
@@ -110,7 +151,12 @@ class Search:
             found.pop(number, None)
             if ticket is not None and not self._book.index.blind:
                 found[number] = ticket
-        return list(found.values())
+        rules = self._desk.rules
+        return [
+            ticket
+            for ticket in found.values()
+            if rules.may(ticket.project, "BROWSE_PROJECTS") and ticket.project not in rules.archived
+        ]
 
     async def bulk(self, request: web.Request) -> web.Response:
         """Missing and invisible tickets are left out without a word."""
@@ -118,7 +164,9 @@ class Search:
             asked = msgspec.json.decode(await request.read(), type=Wanted)
         except msgspec.DecodeError as error:
             raise Refused(400, [f"Invalid request payload. {error}"]) from None
-        found = {ticket.id: ticket for one in asked.issue_ids_or_keys if (ticket := self._book.find(str(one)))}
+        may = self._desk.rules.may
+        named = [self._book.find(str(one)) for one in asked.issue_ids_or_keys]
+        found = {ticket.id: ticket for ticket in named if ticket and may(ticket.project, "BROWSE_PROJECTS")}
         wire = self._desk.wire(request)
         beans = [wire.issue(found[number], asked.fields, asked.properties) for number in sorted(found)]
         return answer({"expand": "changelog", "issues": beans, "issueErrors": []})

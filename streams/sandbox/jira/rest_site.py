@@ -17,13 +17,11 @@ from streams.sandbox.jira.catalogue import (
     named_bean,
     screen_bean,
     status_bean,
-    user_bean,
 )
 from streams.sandbox.jira.desk import Desk, answer, body, listed
 from streams.sandbox.jira.fields import Refused
+from streams.sandbox.jira.rules import PERMISSIONS
 from streams.sandbox.jira.ticket import now
-
-UPLOAD_LIMIT = 10 * 2**20
 
 
 class Site:
@@ -58,9 +56,9 @@ class Site:
         return answer(
             {
                 "baseUrl": self._desk.serving.origin(request),
-                "version": "1001.0.0-SNAPSHOT",
-                "versionNumbers": [1001, 0, 0],
-                "deploymentType": "Cloud",
+                "version": "1001.0.0-SNAPSHOT" if self._desk.cloud else "10.3.24",
+                "versionNumbers": [1001, 0, 0] if self._desk.cloud else [10, 3, 24],
+                "deploymentType": "Cloud" if self._desk.cloud else "Server",
                 "buildNumber": 100_000,
                 "buildDate": at,
                 "serverTime": at,
@@ -70,12 +68,15 @@ class Site:
         )
 
     async def myself(self, request: web.Request) -> web.Response:
-        return answer(user_bean(self._base(request), self._desk.author(request)))
+        return answer(self._desk.wire(request).user(self._desk.author(request)))
 
     async def permissions(self, request: web.Request) -> web.Response:
         asked = listed(request, "permissions")
-        if not asked:
+        if not asked and self._desk.cloud:
             raise Refused(400, ["The permissions parameter must be used."])
+        project = request.query.get("projectKey", "")
+        if project and not self._visible(project):
+            raise Refused(404, [f"No project could be found with key '{project[:20]}'."])
         return answer(
             {
                 "permissions": {
@@ -85,9 +86,9 @@ class Site:
                         "name": key,
                         "type": "PROJECT",
                         "description": "",
-                        "havePermission": True,
+                        "havePermission": not project or self._desk.rules.may(project, key),
                     }
-                    for key in asked
+                    for key in asked or PERMISSIONS
                 }
             }
         )
@@ -95,13 +96,14 @@ class Site:
     async def users(self, request: web.Request) -> web.Response:
         wanted = request.query.get("query", "").lower()
         found = [one for one in PEOPLE if wanted in one.email or wanted in one.name.lower() or wanted == one.id]
-        return answer([user_bean(self._base(request), one.id) for one in found])
+        return answer([self._desk.wire(request).user(one.id) for one in found])
 
     async def projects(self, request: web.Request) -> web.Response:
-        return answer([self._desk.wire(request).project(key) for key in self._book.projects])
+        return answer([self._desk.wire(request).project(key) for key in self._book.projects if self._visible(key)])
 
     async def project_page(self, request: web.Request) -> web.Response:
-        return answer(page([self._desk.wire(request).project(key) for key in self._book.projects]))
+        visible = [key for key in self._book.projects if self._visible(key)]
+        return answer(page([self._desk.wire(request).project(key) for key in visible]))
 
     async def project(self, request: web.Request) -> web.Response:
         key, wire = self._desk.project(request.match_info["project"]), self._desk.wire(request)
@@ -132,7 +134,7 @@ class Site:
     async def create_kinds(self, request: web.Request) -> web.Response:
         self._desk.project(request.match_info["project"])
         beans = [kind_bean(self._base(request), kind) for kind in KINDS]
-        return answer({"issueTypes": beans, "maxResults": 50, "startAt": 0, "total": len(beans)})
+        return answer(self._screens("issueTypes", beans))
 
     async def create_fields(self, request: web.Request) -> web.Response:
         self._desk.project(request.match_info["project"])
@@ -141,7 +143,15 @@ class Site:
         base, desk = self._base(request), self._desk
         names = [name for name, field in FIELDS.items() if field.on_create and (field.operations or field.required)]
         beans = [screen_bean(base, one, required=one in desk.required) for one in names if one not in desk.off_screen]
-        return answer({"fields": beans, "maxResults": 50, "startAt": 0, "total": len(beans)})
+        return answer(self._screens("fields", beans))
+
+    def _screens(self, name: str, beans: list[dict[str, Any]]) -> dict[str, Any]:
+        """Data Center calls every list the same."""
+        counted = {"maxResults": 50, "startAt": 0, "total": len(beans)}
+        return {name: beans, **counted} if self._desk.cloud else {"values": beans, "isLast": True, **counted}
+
+    def _visible(self, project: str) -> bool:
+        return project in self._book.projects and self._desk.rules.may(project, "BROWSE_PROJECTS")
 
     async def fields(self, _: web.Request) -> web.Response:
         return answer([field_bean(name) for name in FIELDS])
@@ -173,7 +183,8 @@ class Site:
         return answer({"issueLinkTypes": beans})
 
     async def attachment_meta(self, _: web.Request) -> web.Response:
-        return answer({"enabled": True, "uploadLimit": UPLOAD_LIMIT})
+        rules = self._desk.rules
+        return answer({"enabled": rules.attachments, "uploadLimit": rules.upload_limit})
 
     def _base(self, request: web.Request) -> str:
         return self._desk.serving.origin(request)

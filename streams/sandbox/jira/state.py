@@ -1,6 +1,6 @@
 """The tickets of a sandbox Jira: kept, journalled, and handed to an index that lags."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 
 from streams.sandbox.jira.catalogue import DONE, PRIORITIES, RESOLUTIONS, STATUSES, people
 from streams.sandbox.jira.index import Index
-from streams.sandbox.jira.ticket import Change, File, Item, Link, Ticket, now
+from streams.sandbox.jira.ticket import Change, Comment, File, Item, Link, Ticket, now
 from streams.sandbox.journal import Journal
 
 
@@ -24,6 +24,9 @@ class Line(msgspec.Struct, omit_defaults=True):
     project: str | None = None
 
 
+Heard = Callable[[str, Ticket, Change | Comment | None], None]
+
+
 class Book:
     """All tickets. Every change is in the journal and waits for the index before the caller answers."""
 
@@ -36,6 +39,7 @@ class Book:
         self._numbers = dict.fromkeys(projects, 0)
         self._data: dict[int, bytes] = {}
         self._sequence = 10_000
+        self.heard: Heard = lambda _event, _ticket, _what: None
         self._journal = Journal(path)
         for raw in self._journal.read():
             self._replay(msgspec.json.decode(raw, type=Line))
@@ -51,7 +55,7 @@ class Book:
             self._numbers[ticket.project] = max(self._numbers[ticket.project], ticket.number)
         if line.deleted is not None:
             gone = self._tickets.pop(line.deleted, None)
-            self._keys.pop(gone.key if gone else "", None)
+            self._keys = {key: number for key, number in self._keys.items() if gone is None or number != gone.id}
         if line.file is not None and line.data is not None:
             self._data[line.file] = line.data
         if line.project in self.versions and line.version is not None:
@@ -78,6 +82,7 @@ class Book:
         self._tickets[ticket.id] = ticket
         self._keys[ticket.key] = ticket.id
         self.keep(ticket)
+        self.heard("jira:issue_created", ticket, None)
         return ticket
 
     def find(self, id_or_key: str) -> Ticket | None:
@@ -102,6 +107,24 @@ class Book:
             at = self.touch(ticket)
             ticket.history.append(Change(self.next_id(), author, at, items))
         self.keep(ticket)
+        if items:
+            self.heard("jira:issue_updated", ticket, ticket.history[-1])
+
+    def rekey(self, ticket: Ticket, author: str, project: str) -> None:
+        """Move it to another project: it gets a new key, and is found by its old one as well."""
+        self._numbers[project] += 1
+        new = f"{project}-{self._numbers[project]}"
+        self._keys[new] = ticket.id
+        self.change(ticket, author, {"versions": [], "key": new})
+
+    def comment(
+        self, ticket: Ticket, author: str, body: Any, properties: list[dict[str, Any]] | None = None
+    ) -> Comment:
+        comment = Comment(self.next_id(), author, self.touch(ticket), body, properties or [])
+        ticket.comments.append(comment)
+        self.keep(ticket)
+        self.heard("comment_created", ticket, comment)
+        return comment
 
     def move(self, ticket: Ticket, author: str, status: str, values: dict[str, Any]) -> None:
         """One step of the workflow: being done comes with a resolution and a date, being reopened takes both away."""
@@ -142,11 +165,13 @@ class Book:
         self.index.changed(ticket.id, ticket)
 
     def delete(self, ticket: Ticket) -> None:
-        del self._tickets[ticket.id], self._keys[ticket.key]
+        del self._tickets[ticket.id]
+        self._keys = {key: number for key, number in self._keys.items() if number != ticket.id}
         for file in ticket.files:
             self._data.pop(file.id, None)
         self._journal.append(Line(self._sequence, deleted=ticket.id))
         self.index.changed(ticket.id, None)
+        self.heard("jira:issue_deleted", ticket, None)
 
     def attach(self, ticket: Ticket, author: str, name: str, media: str, data: bytes) -> File:
         file = File(self.next_id(), author, self.touch(ticket), name, media, len(data))

@@ -19,6 +19,7 @@ from streams.sandbox.jira.catalogue import (
     status_bean,
     user_bean,
 )
+from streams.sandbox.jira.rules import Workflow
 from streams.sandbox.jira.state import Book
 from streams.sandbox.jira.ticket import Change, Comment, File, Link, RemoteLink, Ticket
 
@@ -27,6 +28,7 @@ HISTORY_NAMES = {
     "outcome": ("Outcome", OUTCOME),
     "kind": ("issuetype", "issuetype"),
     "files": ("Attachment", "attachment"),
+    "key": ("Key", "Key"),
 }
 
 
@@ -36,12 +38,13 @@ class Wire(NamedTuple):
     book: Book
     api: str
     base: str
+    cloud: bool = True
 
     def address(self, path: str) -> str:
         return f"{self.base}/rest/api/{self.api}/{path}"
 
     def user(self, person: str) -> dict[str, Any]:
-        return user_bean(self.base, person)
+        return user_bean(self.base, person, cloud=self.cloud)
 
     def rich(self, body: Any) -> Any:
         """Jira converts what was written through the other version."""
@@ -68,7 +71,7 @@ class Wire(NamedTuple):
             bean["properties"] = dict(known) if "*all" in keys else {key: known[key] for key in keys if key in known}
         return bean
 
-    def comment(self, ticket: Ticket, comment: Comment) -> dict[str, Any]:
+    def comment(self, ticket: Ticket, comment: Comment, *, properties: bool = True) -> dict[str, Any]:
         author = self.user(comment.author)
         bean: dict[str, Any] = {
             "self": self.address(f"issue/{ticket.id}/comment/{comment.id}"),
@@ -78,16 +81,20 @@ class Wire(NamedTuple):
             "body": self.rich(comment.body),
             "created": comment.at,
             "updated": comment.at,
-            "jsdPublic": True,
         }
-        if comment.properties:
+        if self.cloud:
+            bean["jsdPublic"] = True
+        if comment.properties and properties:
             bean["properties"] = comment.properties
         return bean
 
-    def comments(self, ticket: Ticket, start: int = 0, limit: int = 5000) -> dict[str, Any]:
-        shown = ticket.comments[start : start + limit]
+    def comments(
+        self, ticket: Ticket, part: slice = slice(0, 5000), *, newest: bool = False, properties: bool = False
+    ) -> dict[str, Any]:
+        start, limit = part.start, part.stop - part.start
+        shown = (ticket.comments[::-1] if newest else ticket.comments)[part]
         return {
-            "comments": [self.comment(ticket, comment) for comment in shown],
+            "comments": [self.comment(ticket, comment, properties=properties) for comment in shown],
             "maxResults": limit,
             "startAt": start,
             "total": len(ticket.comments),
@@ -137,12 +144,12 @@ class Wire(NamedTuple):
             items.append({"field": name, "fieldtype": custom, "fieldId": field, **written})
         return {"id": str(change.id), "author": self.user(change.author), "created": change.at, "items": items}
 
-    def transitions(self, ticket: Ticket, *, with_fields: bool) -> list[dict[str, Any]]:
+    def transitions(self, ticket: Ticket, ends: Workflow, *, with_fields: bool) -> list[dict[str, Any]]:
         beans = []
         for transition in TRANSITIONS:
-            if ticket.status not in transition.start:
-                continue
             done = transition.name == "Done"
+            if ticket.status not in transition.start or (done and not ends.done):
+                continue
             bean: dict[str, Any] = {
                 "id": transition.id,
                 "name": transition.name,
@@ -155,8 +162,10 @@ class Wire(NamedTuple):
                 "looped": False,
             }
             if with_fields:
-                screen = ("resolution", "fixVersions", OUTCOME) if done else ()
-                bean["fields"] = {name: screen_bean(self.base, name, required=False) for name in screen}
+                bean["fields"] = {
+                    name: screen_bean(self.base, name, required=must)
+                    for name, must in (asked(ends) if done else {}).items()
+                }
                 for field in bean["fields"].values():
                     del field["fieldId"]  # the create screen names it, this one does not
             beans.append(bean)
@@ -174,6 +183,14 @@ class Wire(NamedTuple):
 
     def project(self, key: str) -> dict[str, Any]:
         return project_bean(self.base, self.book.projects[key], key)
+
+
+def asked(ends: Workflow) -> dict[str, bool]:
+    """What the screen of the last step shows, and whether it insists on it."""
+    shown = {"resolution": ends.resolution == "required", "fixVersions": False, OUTCOME: False}
+    if ends.resolution == "hidden":
+        del shown["resolution"]
+    return shown | dict.fromkeys(ends.needs, True)
 
 
 def selected(wanted: list[str]) -> list[str]:
