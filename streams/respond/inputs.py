@@ -7,7 +7,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..records import Acknowledgement, DeadLetter, Finding, Outcome, Position, Receipt, Sighted, Silence
+from ..records import (
+    Acknowledgement,
+    Assignment,
+    DeadLetter,
+    Expired,
+    Finding,
+    Merge,
+    Outcome,
+    Position,
+    Receipt,
+    Sighted,
+    Silence,
+    Split,
+)
 from ..records.deadletters import appended
 from ..records.timeline import encode
 from ..settle import Read
@@ -17,9 +30,8 @@ UNDECODABLE = "undecodable"
 UNSTORABLE = "unstorable"  # PostgreSQL refuses a value in it
 
 _finding = msgspec.json.Decoder(Finding)
-_told: msgspec.json.Decoder[Outcome | Acknowledgement | Silence | Receipt] = msgspec.json.Decoder(
-    Outcome | Acknowledgement | Silence | Receipt
-)
+Told = Outcome | Acknowledgement | Assignment | Split | Merge | Silence | Receipt | Expired
+_told: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
 
 
 class Input(NamedTuple):
