@@ -14,6 +14,7 @@ EXCERPT_MAX = 300
 ATTACHED_MAX = 2000  # of one text in the attachment
 WELL = ("", "ok", "succeeded", "passed", "allowed")
 UNKNOWN = "unknown: no event said"
+FIRST = "FIRST THAT WENT WRONG: "
 KINDS = {
     "agent.session.started.v1": "session started",
     "agent.heartbeat.v1": "heartbeat",
@@ -43,9 +44,7 @@ def timeline(incident: Incident) -> tuple[str, ...]:
     """The events in their order; the first that did not go well is where it went wrong."""
     events = sorted(incident.evidence, key=lambda one: (one.at, one.position))[:TIMELINE_MAX]
     first = next((place for place, one in enumerate(events) if one.status not in WELL), None)
-    return tuple(
-        f"{number + 1:2}. {'FIRST WRONG ' if number == first else ''}{said(one)}" for number, one in enumerate(events)
-    )
+    return tuple(f"{FIRST if number == first else ''}{said(one)}" for number, one in enumerate(events))
 
 
 def nine(incident: Incident) -> Pairs:

@@ -13,6 +13,7 @@ from .routing import BookValues
 from .writing_evidence import said
 from .writing_words import (
     MEANS,
+    agents,
     before,
     changes,
     clip,
@@ -133,7 +134,7 @@ def _lines(values: BookValues, incident: Incident, at: datetime) -> Pairs:
             ("What", f"{incident.observed or incident.title}{expected}"),
             ("Since", since(incident, at)),
             ("How many", how_many(incident)),
-            ("Where", where(incident)),
+            (_place(incident), where(incident)),
             ("Owner", owned(values, incident)),
             ("Changed before", changes(incident)),
             ("Seen before", before(incident) or ("no" if incident.episode == 1 else "yes")),
@@ -144,6 +145,12 @@ def _lines(values: BookValues, incident: Incident, at: datetime) -> Pairs:
             ("Decided by", incident.resolved_by or ""),
         )
     )
+
+
+def _place(incident: Incident) -> str:
+    if len(incident.agents) > 1:
+        return "Agents"
+    return "Agent" if agents(incident) else "Where"
 
 
 def _standing(incident: Incident) -> str:
@@ -178,11 +185,8 @@ def _todo(incident: Incident, explained: str) -> str:
         return SAY_HOW
     on_it = incident.assigned_to or incident.acknowledged_by
     if on_it:
-        return f"{clip(on_it)} is on it. When it is over, say on the incident's page how it ended."
-    return (
-        "Acknowledge it on the incident's page, follow the steps, then say there or on the ticket how it ended: "
-        "the outcome teaches the evaluator and the gate."
-    )
+        return f"{clip(on_it)} is on it. When it is over, say how it ended."
+    return "Acknowledge it, follow the steps, then say how it ended: that teaches the evaluator and the gate."
 
 
 def _actions(incident: Incident) -> tuple[str, ...]:

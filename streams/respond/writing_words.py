@@ -104,7 +104,7 @@ def where(incident: Incident) -> str:
     about, who = incident.about, agents(incident)
     releases = names(incident.releases[::-1]) or about.release
     parts = (
-        who if len(incident.agents) < 2 else f"agents {who}",
+        who,
         f"release{'s' * (len(incident.releases) > 1)} {releases}" if releases else "",
         about.environment,
         f"dependency {incident.dependency}" if incident.dependency else "",

@@ -5,6 +5,7 @@ import pytest
 from stories.world import World
 
 from streams.respond import messages
+from streams.respond.receivers.slack_text import ELSEWHERE, blocks
 from streams.respond.routing import BookValues, Owner
 
 RUNBOOK = "Open the session.\nCheck the tool's service.\nhttps://wiki.example/tools\nStop the retries.\nRoll back.\n"
@@ -37,7 +38,7 @@ def test_a_page_says_what_since_when_how_many_who_and_what_to_do(world):
         "Since": "2026-09-01 12:00:00 UTC (3 min before this was written); last 2026-09-01 12:00:00 UTC",
         "How many": "at least 5 times, in 1 session",
         "Owner": "payments (agent billing matches billing)",
-        "Where": "billing · release 7 · prod",
+        "Agent": "billing · release 7 · prod",
         "Seen before": "no",
         "State": "nobody has acknowledged it",
     }
@@ -92,8 +93,10 @@ def test_a_ticket_says_where_its_outcome_is_set(world):
     assert all(outcome in how for outcome in ("fixed", "accepted_risk", "cannot_reproduce"))
 
 
-def test_a_page_says_where_to_acknowledge(world):
-    assert "on the incident's page" in world.finds("search").page("search").todo
+def test_a_page_without_buttons_says_where_to_acknowledge(world):
+    page = world.finds("search").page("search")
+    assert ELSEWHERE in str(blocks(page, {}))
+    assert ELSEWHERE not in str(blocks(page, {}, buttons=True))
 
 
 def test_a_page_of_a_group_names_the_bigger_incident_by_its_title_and_links_to_it(world):

@@ -1,4 +1,4 @@
-"""A page as Slack's blocks: untrusted text as plain text, addresses only from us, within Slack's limits."""
+"""Pages and notes as Slack's blocks: untrusted text as plain text, addresses only from us, within Slack's limits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 from ...records import Done
 from ..messages import NoteDoc, PageDoc
-from . import slack_buttons
-from .jira_text import address
+from .jira_text import address, printable, within
 
 TOTAL_MAX = 10_000  # Slack refuses more than about 13,200 characters in all blocks
 TEXT_MAX = 2_000
@@ -17,6 +16,26 @@ SECTION_MAX = 2_900
 FIELD_MAX = 1_900
 FIELDS_MAX = 10
 HEADER_MAX = 150
+BLOCKS_MAX = 50
+VALUE_MAX = 500  # of a button: Slack takes 2,000, but all of them count
+ACTION = "tocsin:"  # what the ids of our buttons begin with; a button's value is the incident's id
+BUTTONS = {
+    "acknowledge": "Acknowledge",
+    "assign": "Assign to me",
+    "silence": "Silence",
+    "fixed": "Fixed",
+    "false_positive": "False positive",
+    "external_cause": "External cause",
+    "accepted_risk": "Accepted risk",
+    "wont_fix": "Won't fix",
+    "reopen": "Reopen",
+    "split": "Not part of it",
+}
+STYLES = {"acknowledge": "primary", "false_positive": "danger"}  # besides the word: colour alone says nothing
+CONFIRMED = {
+    "false_positive": "Nothing was wrong? Then the same trouble is no longer told, until this is taken back.",
+}
+ELSEWHERE = "Acknowledge, assign, silence and decide on the incident's page."
 _ID = re.compile(r"[UWS][A-Z0-9]{2,30}\Z")
 
 Block = dict[str, Any]
@@ -24,7 +43,7 @@ Block = dict[str, Any]
 
 def escape(text: str) -> str:
     """What stands in mrkdwn. Nothing that a stranger wrote can become a mention, a channel or a link."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def mention(who: str) -> str:
@@ -40,43 +59,73 @@ def summary(doc: PageDoc) -> str:
     return f"{mention(doc.mention)} {escape(_cut(lines, TEXT_MAX))}".strip()
 
 
+def note_summary(doc: NoteDoc) -> str:
+    return escape(_cut("\n".join((doc.headline, *doc.lines)), TEXT_MAX))
+
+
 def blocks(
     doc: PageDoc, references: Mapping[str, Done], *, awaited: bool = False, buttons: bool = False
 ) -> list[Block]:
     """`awaited`: the edit was to wait for the ticket; if it is not among the references, there will be none.
 
-    `buttons`: one that nobody hears is worse than a link to the page where the same can be done.
+    `buttons`: somebody hears them. One that nobody hears is worse than a link to where the same can be done.
     """
     found: list[Block] = [{"type": "header", "text": _plain(doc.headline or "Incident", HEADER_MAX)}]
     if who := mention(doc.mention):
-        found.append(_mrkdwn(who))
-    lines = [_plain(f"{label}: {value}", FIELD_MAX) for label, value in doc.lines]
-    groups = (lines[start : start + FIELDS_MAX] for start in range(0, len(lines), FIELDS_MAX))
+        level = f"Level {doc.level}: " if doc.level else ""
+        found.append(_mrkdwn(f"{level}{who}"))
+    lines = [f"{label}: {value}" for label, value in doc.lines]
+    found += [_section(lines[0])] if lines else []
+    fields = [_plain(line, FIELD_MAX) for line in lines[1:]]
+    groups = (fields[start : start + FIELDS_MAX] for start in range(0, len(fields), FIELDS_MAX))
     found += [{"type": "section", "fields": group} for group in groups]
-    texts = (*doc.evidence, *_numbered(doc.steps), doc.todo)
-    found += [{"type": "section", "text": _plain(text, SECTION_MAX)} for text in texts if text]
+    telling = tuple(f"Evidence: {one}" for one in doc.evidence)
+    found += [_section(text) for text in (*telling, *_numbered(doc.steps), doc.todo) if text]
+    pressed = _buttons(doc.actions, doc.incident) if buttons else None
+    found += [pressed] if pressed else []
     if links := _links(doc, references, awaited=awaited):
         found.append({"type": "context", "elements": [{"type": "mrkdwn", "text": links}]})
-    if buttons and (pressed := slack_buttons.block(doc.incident, doc.actions)):
-        found.append(pressed)
+    if doc.actions and not buttons and any(address(url) for _, url in doc.links):
+        found.append({"type": "context", "elements": [_plain(ELSEWHERE, TEXT_MAX)]})
     return _fitting(found)
 
 
-def note_summary(doc: NoteDoc) -> str:
-    return escape(_cut("\n".join((doc.headline, *doc.lines[:3])), TEXT_MAX))
-
-
 def note(doc: NoteDoc, *, buttons: bool = False) -> list[Block]:
-    """News in the thread: no header, nobody is mentioned."""
-    found = [_section(text) for text in ("\n".join((doc.headline, *doc.lines)),) if text.strip()]
-    if buttons and (pressed := slack_buttons.block(doc.incident, doc.actions)):
-        found.append(pressed)
-    return _fitting(found or [_section("-")])
+    text = "\n".join((doc.headline or "News", *doc.lines))
+    pressed = _buttons(doc.actions, doc.incident) if buttons else None
+    return _fitting([_section(text), *([pressed] if pressed else [])])
+
+
+def _buttons(actions: Iterable[str], incident: str) -> Block | None:
+    """What is offered is known here by name: nothing from elsewhere becomes a button."""
+    if not incident or len(incident) > VALUE_MAX:
+        return None
+    offered = [_button(action, incident) for action in dict.fromkeys(actions) if action in BUTTONS]
+    return {"type": "actions", "elements": offered} if offered else None
+
+
+def _button(action: str, incident: str) -> Block:
+    found: Block = {
+        "type": "button",
+        "action_id": f"{ACTION}{action}",
+        "text": _plain(BUTTONS[action], 75),
+        "value": incident,
+    }
+    if action in STYLES:
+        found["style"] = STYLES[action]
+    if action in CONFIRMED:
+        found["confirm"] = {
+            "title": _plain(BUTTONS[action], 100),
+            "text": _plain(CONFIRMED[action], 300),
+            "confirm": _plain("Yes", 30),
+            "deny": _plain("Cancel", 30),
+        }
+    return found
 
 
 def _numbered(steps: Iterable[str]) -> tuple[str, ...]:
     text = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-    return (text,) if text else ()
+    return (f"First steps:\n{text}",) if text else ()
 
 
 def _links(doc: PageDoc, references: Mapping[str, Done], *, awaited: bool) -> str:
@@ -90,7 +139,18 @@ def _links(doc: PageDoc, references: Mapping[str, Done], *, awaited: bool) -> st
     elif doc.ticket_pending:
         parts.append(escape(doc.ticket_pending))
     parts += [_link(label, url) for label, url in doc.links if address(url)]
-    return _cut(" · ".join(parts), SECTION_MAX) if sum(map(len, parts)) < SECTION_MAX else parts[0][:SECTION_MAX]
+    return _joined(parts)
+
+
+def _joined(parts: list[str]) -> str:
+    """As many as fit: half a link is none, and half an escape something else."""
+    text = ""
+    for part in parts:
+        longer = f"{text} · {part}" if text else part
+        if len(longer) > SECTION_MAX:
+            break
+        text = longer
+    return text
 
 
 def _link(label: str, url: str) -> str:
@@ -98,7 +158,7 @@ def _link(label: str, url: str) -> str:
 
 
 def _plain(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": _cut(text, limit) or "-", "emoji": False}
+    return {"type": "plain_text", "text": _cut(printable(text).strip(), limit) or "-", "emoji": False}
 
 
 def _section(text: str) -> Block:
@@ -110,12 +170,13 @@ def _mrkdwn(text: str) -> Block:
 
 
 def _cut(text: str, limit: int) -> str:
+    limit = within(text, limit)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _fitting(found: list[Block]) -> list[Block]:
     """Without its longest plain sections, until all of it fits: headline, mention, links and buttons stay."""
-    while _size(found) > TOTAL_MAX:
+    while _size(found) > TOTAL_MAX or len(found) > BLOCKS_MAX:
         longest = max((one for one in found if one["type"] == "section"), key=_size)
         found = [one for one in found if one is not longest]
     return found
