@@ -48,7 +48,7 @@ async def test_a_message_is_shown_block_by_block(slack: SlackRunning, http: aioh
         assert words in shown.text, words
     assert "inc-77" in shown.text
     (button,) = shown.all("button")
-    assert "disabled" in button
+    assert button["name"] == "press" and button["value"] == "ack"
     assert {f"{url}/x", f"{url}/i/1"} <= {a["href"] for a in shown.all("a")}
 
 

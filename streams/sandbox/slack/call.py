@@ -62,6 +62,15 @@ class Call:
             raise Refused("channel_not_found")
         return found
 
+    def joined(self, *, writing: bool = False) -> Channel:
+        """A channel that the app is in; an archived one can be read."""
+        found = self.channel()
+        if not found.is_member:
+            raise Refused("not_in_channel")
+        if writing and found.is_archived:
+            raise Refused("is_archived")
+        return found
+
     def message(self, channel: Channel, name: str = "ts") -> Message:
         found = channel.find(self._given.get(name))
         if found is None or found.buried:

@@ -13,7 +13,7 @@ METADATA = 16_000
 
 
 async def post(call: Call) -> dict[str, Any]:
-    channel = call.channel()
+    channel = call.joined(writing=True)
     text, blocks, metadata = call.text("text"), _blocks(call), _metadata(call)
     if not text.strip() and not blocks:
         raise Refused("no_text")
@@ -40,7 +40,7 @@ async def post(call: Call) -> dict[str, Any]:
 
 async def update(call: Call) -> dict[str, Any]:
     """What is not named stays; an empty list of blocks or an empty metadata takes them away."""
-    channel = call.channel()
+    channel = call.joined(writing=True)
     message = call.message(channel)
     if message.user != call.workspace.robot.id:
         raise Refused("cant_update_message")
@@ -54,6 +54,17 @@ async def update(call: Call) -> dict[str, Any]:
     call.workspace.keep(channel, message)
     shown = bare(call, channel, message, metadata=True)
     return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": shown}
+
+
+async def whisper(call: Call) -> dict[str, Any]:
+    """chat.postEphemeral: one person sees it, nobody can find it again."""
+    channel, person = call.joined(writing=True), call.workspace.people.get(call.text("user"))
+    if person is None:
+        raise Refused("user_not_in_channel")
+    if not call.text("text").strip() and not _blocks(call):
+        raise Refused("no_text")
+    channel.whispers.append((person.id, call.text("text")))
+    return {"message_ts": channel.next_ts()}
 
 
 async def delete(call: Call) -> dict[str, Any]:

@@ -47,7 +47,7 @@ async def channel_create(call: Call) -> dict[str, Any]:
 
 async def history(call: Call) -> dict[str, Any]:
     """Newest first; the cursor is the ts before which the next page begins."""
-    channel, limit = call.channel(), call.limit(100, 999)
+    channel, limit = call.joined(), call.limit(100, 999)
     edge = 0 if call.flag("inclusive") else 1
     oldest = call.moment("oldest", -1) + edge
     latest = call.moment("latest", FOREVER) - edge
@@ -67,7 +67,7 @@ async def history(call: Call) -> dict[str, Any]:
 
 async def replies(call: Call) -> dict[str, Any]:
     """The whole thread, oldest first, its root on every first page."""
-    channel, limit = call.channel(), call.limit(1000, 1000)
+    channel, limit = call.joined(), call.limit(1000, 1000)
     root = channel.find(call.text("ts"))
     if root is None:
         raise Refused("thread_not_found")

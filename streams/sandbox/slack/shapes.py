@@ -71,9 +71,9 @@ def channel_shape(call: Call, channel: Channel) -> dict[str, Any]:
         "is_im": False,
         "is_mpim": False,
         "is_private": False,
-        "is_archived": False,
+        "is_archived": channel.is_archived,
         "is_general": channel.name == "general",
-        "is_member": True,
+        "is_member": channel.is_member,
         "is_shared": False,
         "created": channel.created,
         "creator": call.workspace.robot.id,
@@ -87,7 +87,7 @@ def channel_shape(call: Call, channel: Channel) -> dict[str, Any]:
 def person_shape(person: Person) -> dict[str, Any]:
     return {
         "id": person.id,
-        "team_id": TEAM,
+        "team_id": person.team,
         "name": person.name,
         "real_name": person.full_name,
         "deleted": False,

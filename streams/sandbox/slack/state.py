@@ -21,6 +21,7 @@ class Person(msgspec.Struct):
     full_name: str
     email: str
     is_bot: bool = False
+    team: str = TEAM  # another one: a guest of a shared channel
 
 
 class Group(msgspec.Struct):
@@ -62,6 +63,9 @@ class Channel:
     def __init__(self, name: str) -> None:
         self.id = number("C", name)
         self.name = name
+        self.is_member = True  # whether the app is
+        self.is_archived = False
+        self.whispers: list[tuple[str, str]] = []  # to one person alone: who, and what; gone with a restart
         self.created = int(time.time())
         self._messages: dict[str, Message] = {}
         self._order: list[int] = []
