@@ -114,7 +114,9 @@ class TransitionDoc(Struct, frozen=True, kw_only=True, tag="transition", tag_fie
 
     incident: str
     deployment: str
-    to: Literal["duplicate", "done"]  # done: nobody answered that it is over
+    to: Literal[
+        "duplicate", "done", "open"
+    ]  # done: nobody answered that it is over; open: it is no duplicate after all
     ticket: str  # ids of the tickets' obligations, both in `after`
     parent: str  # the incident that explains this one
     parent_ticket: str

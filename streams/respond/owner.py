@@ -8,16 +8,17 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..records import Cleared, Due, Incident, Obligation, ObligationKind, Released, Tick
+from ..records import Cleared, Due, Incident, Obligation, Released, Tick
 from ..step import Order, Step
-from . import routing, writing
-from .messages import Doc, body
+from .commenting import Commented, bounded, paced
 from .routing import BookValues
+from .telling import Telling
 
 MINUTE = timedelta(minutes=1)
 WAITING_MAX = 2000  # one beyond that asks again at its next sighting
 ANSWERS_MAX = 100  # all of a Due's answers come within one fold: these are never many
 TELLING = {"page", "ticket"}
+WAKING = {"worse", "escalate"}  # of people who know of it
 
 
 class Answers(Struct, frozen=True, array_like=True):
@@ -36,6 +37,7 @@ class Desk(Struct, frozen=True, array_like=True):
     storm: bool = False  # the umbrella was said for this minute
     waiting: tuple[str, ...] = ()  # incidents held back by storms, the oldest first
     answers: dict[str, Answers] = {}
+    comments: dict[str, Commented] = {}  # by incident: those of the last minutes, or left out
 
 
 class OwnerDesk:
@@ -49,7 +51,7 @@ class OwnerDesk:
     order: Order = "near"
 
     def __init__(self, values: BookValues) -> None:
-        self.values = values
+        self.values, self.telling = values, Telling(values)
         self.listed = {owner.name for owner in values.owners}
 
     def key(self, record: Cleared) -> str | None:
@@ -77,19 +79,38 @@ class OwnerDesk:
         return Step(desk, said, _wake(desk))
 
     def _act(self, desk: Desk, due: Due, reasons: tuple[str, ...]) -> tuple[Desk, tuple[Any, ...]]:
-        incident = due.incident
-        if "settled" in due.want:
+        incident, want = due.incident, set(due.want)
+        if "settled" in want:
             desk = _without(desk, incident.id)
-        if not TELLING & set(due.want):
-            return desk, (*self._news(due), Cleared(due, "owner"))
+        if not (TELLING | WAKING) & want:
+            desk, news = self._news(desk, due)
+            return desk, (*news, Cleared(due, "owner"))
         if reasons:
-            return _without(desk, incident.id), tuple(Cleared(due, "owner", reason) for reason in reasons)
+            return self._hidden(_without(desk, incident.id), due, reasons)
         desk, said = self._turned(desk, due.at)
         if desk.told >= self.values.storm.per_minute_max:
             desk, more = self._held_back(desk, due)
             return desk, (*more, *said)
         desk = replace(_without(desk, incident.id), told=desk.told + 1)
-        return desk, (*self._told(due), Cleared(due, "owner"), *said)
+        first = self.telling.first(due) if TELLING & want else ()
+        desk, news = self._news(desk, due) if not first else (desk, ())
+        return desk, (*first, *news, Cleared(due, "owner"), *said)
+
+    def _hidden(self, desk: Desk, due: Due, reasons: tuple[str, ...]) -> tuple[Desk, tuple[Any, ...]]:
+        """Nobody is woken; what is written where people look anyway is written."""
+        rest = tuple(one for one in due.want if one not in TELLING | WAKING)
+        desk, news = self._news(desk, replace(due, want=rest)) if rest else (desk, ())
+        return desk, (*news, *(Cleared(due, "owner", reason) for reason in reasons))
+
+    def _news(self, desk: Desk, due: Due) -> tuple[Desk, tuple[Obligation, ...]]:
+        name, docs = due.incident.id, self.telling.comments(due)
+        if not docs:
+            return desk, self.telling.news(due, ())
+        known = desk.comments.get(name, Commented())
+        known, said = paced(known, docs, due.at, due.incident.told.get("comment", 0))
+        others = {key: one for key, one in desk.comments.items() if key != name}
+        desk = replace(desk, comments=bounded({**others, name: known}, due.at))
+        return desk, self.telling.news(due, said)
 
     def _turned(self, desk: Desk, at: datetime) -> tuple[Desk, tuple[Any, ...]]:
         """The desk in the minute of `at`; a clock that goes back stays in the minute it was in."""
@@ -98,7 +119,8 @@ class OwnerDesk:
         if at < desk.minute + MINUTE:
             return desk, ()
         ended = self._minute_ended(desk, at)
-        return ended.remember or Desk(desk.owner, _minute(at), answers=desk.answers), ended.say
+        after = ended.remember or Desk(desk.owner)
+        return replace(after, minute=_minute(at), answers=desk.answers), ended.say
 
     def _held_back(self, desk: Desk, due: Due) -> tuple[Desk, tuple[Any, ...]]:
         waiting = desk.waiting
@@ -106,77 +128,27 @@ class OwnerDesk:
             waiting = (*waiting, due.incident.id)[:WAITING_MAX]
         first = not desk.storm
         desk = replace(desk, waiting=waiting, storm=True)
-        umbrella = (self._umbrella(desk, 1, due.at),) if first else ()
-        return desk, (*umbrella, Cleared(due, "owner", "storm"))
+        umbrella = self._umbrella(desk, 1, due.at) if first else ()
+        desk, said = self._hidden(desk, due, ("storm",))
+        return desk, (*umbrella, *said)
 
     def _minute_ended(self, desk: Desk, at: datetime) -> Step[Desk]:
         """The umbrella learns the count, and the next ones ask again."""
         if desk.minute is None or at < desk.minute + MINUTE:
             return Step(desk, wake=_wake(desk))
-        said: list[Any] = [self._umbrella(desk, 2, at)] if desk.storm else []
+        said: list[Any] = [*self._umbrella(desk, 2, at)] if desk.storm else []
         budget = self.values.storm.per_minute_max
         said += [Released(incident, "owner", at) for incident in desk.waiting[:budget]]
         waiting = desk.waiting[budget:]
-        after = replace(desk, minute=_minute(at), told=0, storm=False, waiting=waiting) if waiting else None
-        return Step(after, tuple(said), _wake(after))
+        comments = bounded(desk.comments, at)
+        after = replace(desk, minute=_minute(at), told=0, storm=False, waiting=waiting, comments=comments)
+        kept = after if waiting or comments else None
+        return Step(kept, tuple(said), _wake(kept))
 
-    def _told(self, due: Due) -> tuple[Obligation, ...]:
-        incident, values = due.incident, self.values
-        page, ticket = _id(incident, "page", 1), _id(incident, "ticket", 1)
-        said: list[Obligation] = []
-        if routing.pages(incident) and "page" not in incident.told:
-            mention = routing.owner_named(values, incident.owner).mention
-            said.append(self._owed(due, "page", 1, writing.page(values, incident, due.at, mention=mention)))
-        if "ticket" in due.want and "ticket" not in incident.told:
-            said.append(self._owed(due, "ticket", 1, writing.ticket(values, incident, due.at)))
-            said.append(self._owed(due, "evidence", 1, writing.evidence(values, incident), ticket))
-        if said and said[0].kind == "page":
-            said.append(self._owed(due, "page", 2, writing.page(values, incident, due.at), page, ticket))
-        return tuple(said)
-
-    def _news(self, due: Due) -> tuple[Obligation, ...]:
-        """What people who were told already hear: edits of their page, a comment, a ticket closed as a duplicate."""
-        incident, want, values = due.incident, set(due.want), self.values
-        page, ticket = _id(incident, "page", 1), _id(incident, "ticket", 1)
-        said: list[Obligation] = []
-        if "page" in incident.told and want & {"update", "outcome", "duplicate"}:
-            after = (page, ticket) if "ticket" in incident.told else (page,)
-            page_doc = writing.page(values, incident, due.at, explained=due.explained)
-            said.append(self._owed(due, "page", _next(incident, "page"), page_doc, *after))
-        if "ticket" in incident.told and "outcome" in want:
-            comment = writing.understood(values, incident)
-            said.append(self._owed(due, "comment", _next(incident, "comment"), comment, ticket))
-        if "ticket" in incident.told and "raised" in want:
-            comment = writing.raised(values, incident, due.at)
-            said.append(self._owed(due, "comment", _next(incident, "comment"), comment, ticket))
-        if "ticket" in incident.told and "duplicate" in want:
-            duplicate = writing.duplicate(values, incident)
-            ordinal = _next(incident, "transition")
-            said.append(self._owed(due, "transition", ordinal, duplicate, ticket, duplicate.parent_ticket))
-        return tuple(said)
-
-    def _owed(self, due: Due, kind: ObligationKind, ordinal: int, doc: Doc, *after: str) -> Obligation:
-        incident, owner = due.incident, routing.owner_named(self.values, due.incident.owner)
-        to = routing.slack(self.values, owner) if kind == "page" else routing.jira(self.values, owner)
-        name = _id(incident, kind, ordinal)
-        return Obligation(name, incident.id, kind, ordinal, to, body(doc), after, due.at)
-
-    def _umbrella(self, desk: Desk, ordinal: int, at: datetime) -> Obligation:
-        owner = routing.owner_named(self.values, desk.owner)
-        key = f"storm:{desk.owner}:{desk.minute:%Y-%m-%dT%H:%MZ}"
-        root = f"{key}:page:1"
-        mention = owner.mention if ordinal == 1 else ""
-        doc = writing.umbrella(self.values, key, desk.owner, (desk.told, len(desk.waiting)), mention=mention)
-        to = routing.slack(self.values, owner)
-        return Obligation(f"{key}:page:{ordinal}", "", "page", ordinal, to, body(doc), (root,) * (ordinal > 1), at)
-
-
-def _id(incident: Incident, kind: ObligationKind, ordinal: int) -> str:
-    return f"{incident.id}:{kind}:{ordinal}"
-
-
-def _next(incident: Incident, kind: ObligationKind) -> int:
-    return incident.told.get(kind, 0) + 1
+    def _umbrella(self, desk: Desk, ordinal: int, at: datetime) -> list[Obligation]:
+        assert desk.minute is not None
+        found = self.telling.umbrella((desk.owner, desk.minute), ordinal, desk.waiting, desk.told)
+        return [replace(one, at=at) for one in found]
 
 
 def _minute(at: datetime) -> datetime:

@@ -78,5 +78,18 @@ def duplicate(values: BookValues, incident: Incident) -> TransitionDoc:
     )
 
 
+def apart(values: BookValues, incident: Incident) -> TransitionDoc:
+    """A person took it out of the incident that spoke for it: its ticket stands for itself again."""
+    return TransitionDoc(
+        incident=incident.id,
+        deployment=values.deployment,
+        to="open",
+        ticket=f"{incident.id}:ticket:1",
+        parent="",
+        parent_ticket="",
+        lines=("A person said that this is no part of the linked incident: it stands for itself again.",),
+    )
+
+
 def _comment(values: BookValues, incident: Incident, lines: tuple[str, ...]) -> CommentDoc:
     return CommentDoc(incident=incident.id, deployment=values.deployment, ticket=f"{incident.id}:ticket:1", lines=lines)
