@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from ..records import Outcome
 from ..step import Step
-from .life import OVER, PARENT, Life, alone, episode, let_go, missing, notices, put, questions
+from .life import OVER, PARENT, Life, alone, awake, episode, let_go, missing, notices, put, questions
 
 DRY_RUN = "dry_run"
 
@@ -26,7 +26,7 @@ def decided(life: Life, record: Outcome) -> Step[Life]:
     if incident.stage == "merged" and record.outcome == "duplicate" and not follows:
         return Step(life)  # our own closing of the ticket, read back
     incident = replace(
-        incident,
+        awake(incident),
         stage="resolved",
         outcome=record.outcome,
         fixed_in=record.fixed_in,
@@ -37,7 +37,8 @@ def decided(life: Life, record: Outcome) -> Step[Life]:
     life = put(life, incident)
     if current:
         life = replace(life, horizon=max(record.at, incident.last_seen), decided_at=record.at)
-        life = replace(life, followed=record.reason if follows else None)
+        life = replace(life, followed=record.reason if follows else None, close_at=None)
+        life = replace(life, because=None if follows else record.reason)
     # What follows its parent owes nobody a word of its own; the groups still have to know.
     want = ("settled",) if follows else ("settled", "outcome")
     return Step(life, (incident, *alone(incident, want, record.at), *notices(life, incident, want, record.at)))
@@ -74,7 +75,7 @@ def reopened(life: Life, record: Outcome) -> Step[Life]:
     spoken_for = {key: one for key, one in life.spoken_for.items() if follows and one.endswith(f":{record.reason}")}
     held = tuple(sorted({*spoken_for.values()})) or (f"grouped:{record.reason}",) if follows and not merged else ()
     incident = replace(
-        incident,
+        awake(incident),
         stage=stage,
         outcome=None,
         fixed_in=None,
@@ -85,7 +86,7 @@ def reopened(life: Life, record: Outcome) -> Step[Life]:
     )
     owed = missing(incident) if not incident.held and not merged else ()
     life = replace(life, incident=incident, horizon=None, decided_at=record.at, asked=bool(owed))
-    life = replace(life, spoken_for=spoken_for)
+    life = replace(life, spoken_for=spoken_for, because=None)
     news = alone(incident, ("unsettled", "update"), record.at)
     asks = questions(life, owed, record.at) if owed else ()
     return Step(life, (incident, *news, *notices(life, incident, ("unsettled",), record.at), *asks))

@@ -8,7 +8,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..records import (
-    SEVERITIES,
     Acknowledgement,
     Assignment,
     Cleared,
@@ -19,6 +18,7 @@ from ..records import (
     Obligation,
     Outcome,
     Passed,
+    Previous,
     Receipt,
     Released,
     Sighted,
@@ -36,6 +36,7 @@ from .life import (
     alone,
     answered,
     asking,
+    awake,
     episode,
     held,
     held_under,
@@ -87,7 +88,7 @@ class IncidentLife:
         return record.incident.rpartition("#")[0] or None  # an umbrella belongs to no incident
 
     def step(self, memory: Life | None, record: Any) -> Step[Life]:
-        step = held_under(self.values.policy, self._step(memory, record))
+        step = quiet.watching(self.values, held_under(self.values.policy, self._step(memory, record)))
         return Step(step.remember, step.say, wake(step.remember))
 
     def _step(self, memory: Life | None, record: Any) -> Step[Life]:
@@ -122,8 +123,8 @@ class IncidentLife:
         if isinstance(record, Passed):
             return quiet.passed(self.values, life, record)
         if isinstance(record, Tick):
-            step = escalation.due(self.values, life, record.at)
-            return step or quiet.due(self.values, life, record.at) or Step(life)
+            step = quiet.due(self.values, life, record.at) or Step(life)
+            return step if step.say else escalation.due(self.values, life, record.at) or Step(life)
         return Step(life)
 
     def _sighted(self, life: Life | None, record: Sighted) -> Step[Life]:
@@ -142,23 +143,26 @@ class IncidentLife:
             if judged == "again":
                 return self._opened(life, record, mark)
         before = incident
-        incident, tally = absorb(before, life.tally, finding)
+        incident, tally = absorb(before, life.tally, finding, self.values.upgrades)
         if judged == "muted" and DRY_RUN not in incident.held:
             incident = replace(incident, held=(str(incident.outcome),))
-        step = self._told(noted(replace(life, incident=incident, tally=tally), record, mark), record, before)
-        if not _raised(before, incident) or finding.dry_run:
+        incident = quiet.returned(before, incident, finding)
+        life = replace(life, incident=incident, tally=tally)
+        step = self._told(noted(life, record, mark), record, before)
+        news = quiet.news(before, incident)
+        if not news or incident.stage in OVER or finding.dry_run:
             return step
         # After the question for a page, whose answers replace the reasons held.
-        return Step(step.remember, (*step.say, *alone(incident, ("raised",), record.at)))
+        return Step(step.remember, (*step.say, *alone(incident, news, record.at)))
 
     def _opened(self, life: Life | None, record: Sighted, mark: str) -> Step[Life]:
         before = life.incident if life else None
         fresh = opened(self.values, record, before.episode + 1 if before else 1)
-        incident, tally = absorb(fresh, Tally(), record.finding)
+        incident, tally = absorb(fresh, Tally(), record.finding, self.values.upgrades)
         if life is None or before is None:
             return self._told(noted(Life(incident, tally, record.at, (), ()), record, mark), record, incident)
         title = f"{REGRESSED}{incident.title}" if before.outcome == "fixed" else incident.title
-        incident = replace(incident, title=title, previous_ticket=before.ticket)
+        incident = replace(incident, title=title, previous_ticket=before.ticket, previous=_previous(life, before))
         past = (*life.past, replace(before, evidence=()))[-PAST_MAX:]
         kept = tuple(key for key in life.shared if not key.startswith(CAUSED))  # where the one before is known
         new = Life(incident, tally, record.at, life.known, life.recent, since=life.horizon, past=past, shared=kept)
@@ -170,7 +174,7 @@ class IncidentLife:
         if record.finding.dry_run and not incident.told and not incident.held:
             life = replace(life, incident=replace(incident, held=(DRY_RUN,)))
             return Step(life, (life.incident,))
-        if incident.stage in OVER or record.finding.dry_run:
+        if incident.stage in (*OVER, "mitigated") or record.finding.dry_run:
             return Step(life, (incident,))
         life, fresh = shared(life, self.explaining.keys(incident))
         want = missing(incident)
@@ -183,10 +187,10 @@ class IncidentLife:
         return Step(life, (incident, *(one for one in seen if one.grouping in news)))
 
 
-def _raised(before: Incident, after: Incident) -> bool:
-    """A ticket that people have says less than is known now."""
-    rose = SEVERITIES.index(after.severity) < SEVERITIES.index(before.severity)
-    return rose and "ticket" in after.told and after.stage not in OVER
+def _previous(life: Life, before: Incident) -> Previous:
+    """How it ended the last time."""
+    at, who, ticket = before.resolved_at, before.resolved_by, before.ticket
+    return Previous(before.id, before.outcome, at, ticket, who, life.because)
 
 
 def _belated(life: Life) -> Step[Life]:
@@ -201,9 +205,11 @@ def _minute(at: datetime) -> int:
 
 def _acknowledged(life: Life, record: Acknowledgement) -> Step[Life]:
     incident = life.incident
-    if incident.id != record.incident or incident.stage != "open":
+    late = incident.stage not in ("open", "mitigated") or incident.acknowledged_by is not None
+    if incident.id != record.incident or late:
         return Step(life)
-    incident = replace(incident, stage="acknowledged", acknowledged_by=record.actor)
+    stage = incident.stage if incident.stage == "mitigated" else "acknowledged"
+    incident = replace(incident, stage=stage, acknowledged_by=record.actor)
     return Step(replace(life, incident=incident), (incident, *alone(incident, ("update",), record.at)))
 
 
@@ -231,7 +237,7 @@ def _grouped(life: Life, record: Grouped) -> Step[Life]:
     parent = speaker(life.spoken_for.values())
     if parent == incident.parent:
         return Step(life)
-    incident = replace(incident, stage="merged", parent=parent)
+    incident = replace(awake(incident), stage="merged", parent=parent)
     # A ticket is closed once; should the parent change afterwards, the page says so.
     want = "update" if "transition" in incident.told else "duplicate"
     title = record.title if parent == record.parent else ""
@@ -271,6 +277,8 @@ def _cleared(life: Life, record: Cleared) -> Step[Life]:
         reasons = (record.held,) if record.held else ()
         held = tuple(sorted({*reasons, *(() if life.asked else incident.held)}))
         incident = replace(incident, held=held, parent=incident.parent if incident.stage == "merged" else speaker(held))
+    if record.due.incident.changed and not incident.changed:
+        incident = replace(incident, changed=record.due.incident.changed)
     said = (incident,) if life.unsaid or incident != before else ()
     if not said and not life.asked:
         return Step(life)

@@ -46,6 +46,7 @@ class Life(Struct, frozen=True, array_like=True):
     escalate_at: datetime | None = None  # wall clock: nobody may have answered by then
     close_at: datetime | None = None  # wall clock: what is quiet and nobody has decided on is closed
     watched: datetime | None = None  # event time: by then it should have been seen again, the clock was asked to say so
+    because: str | None = None  # why people decided as they did, in their words
 
 
 def noted(life: Life, record: Sighted, mark: str) -> Life:
@@ -82,7 +83,7 @@ def let_go(life: Life, at: datetime, *, anyway: bool = False) -> Step[Life]:
     """What held it has ended. If nothing else speaks for it and it was seen lately, it asks again."""
     if life.spoken_for and not anyway and "ticket" not in life.incident.told:
         return held(life)
-    if at - life.heard_at > STILL_SEEN:
+    if at - life.heard_at > STILL_SEEN or life.incident.stage == "mitigated":
         return Step(life)
     asks = questions(life, missing(life.incident), at)
     return Step(life if life.asked else replace(life, asked=True), asks)
@@ -141,6 +142,13 @@ def put(life: Life, incident: Incident) -> Life:
     if incident.id == life.incident.id:
         return replace(life, incident=incident)
     return replace(life, past=tuple(incident if one.id == incident.id else one for one in life.past))
+
+
+def awake(incident: Incident) -> Incident:
+    """Neither quiet nor proposed for closing."""
+    if incident.quiet_since is None and incident.mitigated_at is None:
+        return incident
+    return replace(incident, quiet_since=None, mitigated_at=None)
 
 
 def wake(life: Life | None) -> datetime | None:

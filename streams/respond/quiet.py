@@ -2,21 +2,106 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from ..records import Passed
+from msgspec.structs import replace
+
+from ..records import SEVERITIES, Finding, Incident, Passed, Watched
 from ..step import Step
-from .life import Life
-from .routing import BookValues
+from .life import Life, alone, awake, notices
+from .routing import BookValues, pages
+
+WATCHING = ("open", "acknowledged")
+QUIET = "quiet"  # who closed it, when nobody did
+HEARD = timedelta(minutes=5)  # wall clock: event time may have been read ahead of the findings after an outage
+
+
+def watching(values: BookValues, step: Step[Life]) -> Step[Life]:
+    """While it is open the clock is asked once: an ordinary sighting says nothing more."""
+    life = step.remember
+    if life is None:
+        return step
+    live = life.incident.stage in WATCHING
+    if life.watched is None:
+        if not live:
+            return step
+        asks = until(values, life)
+    elif not live:
+        asks = None
+    elif life.incident.last_seen > life.watched + _after(values):
+        asks = until(values, life)  # the clock has forgotten it, or its agent's minutes are not counted
+    else:
+        return step
+    return Step(replace(life, watched=asks), (*step.say, _watched(life.incident, asks)))
+
+
+def until(values: BookValues, life: Life) -> datetime:
+    """Event time by which it is quiet. One that a person has reopened gets its time, too."""
+    return max(life.incident.last_seen, life.decided_at or life.incident.last_seen) + _after(values)
 
 
 def passed(values: BookValues, life: Life, record: Passed) -> Step[Life]:
-    """Event time has gone on without it."""
-    del values, record
-    return Step(life)
+    """Its agent has worked on until then. Whether without it is looked at now, not at each sighting."""
+    incident = life.incident
+    if incident.id != record.incident or incident.stage not in WATCHING or life.watched is None:
+        return Step(life)
+    asks, heard = until(values, life), min(HEARD, _after(values))
+    if asks <= record.at and record.seen - life.heard_at < heard:
+        asks = record.at + heard
+    if asks > record.at:
+        return Step(replace(life, watched=asks), (_watched(incident, asks),))
+    incident = replace(incident, stage="mitigated", quiet_since=incident.last_seen, mitigated_at=record.seen)
+    close_at = record.seen + timedelta(seconds=values.quiet.close_s)
+    news = alone(incident, ("recovered",), record.seen) if incident.told else ()
+    return Step(replace(life, incident=incident, watched=None, close_at=close_at), (incident, *news))
 
 
 def due(values: BookValues, life: Life, at: datetime) -> Step[Life] | None:
     """Nobody has answered the proposal to close it. None: that is not what the clock is about."""
-    del values, at
-    return None if life.close_at is None else Step(life)
+    del values
+    if life.close_at is None or life.incident.stage != "mitigated":
+        return None
+    if at < life.close_at:
+        return Step(life)
+    incident = replace(
+        awake(life.incident),
+        stage="closed",
+        outcome="unspecified",  # to gates: nobody said that nothing was wrong in its releases
+        resolved_at=at,
+        resolved_by=QUIET,
+        held=() if life.incident.told else life.incident.held,
+    )
+    # It speaks for what was seen, not for what waits to be read; and it is no decision: a person's comes later.
+    life = replace(life, incident=incident, close_at=None, horizon=incident.last_seen)
+    want = ("settled", "outcome")
+    asks = (*alone(incident, (*want, "closing"), at), *notices(life, incident, want, at))
+    return Step(life, (incident, *asks))
+
+
+def returned(before: Incident, after: Incident, finding: Finding) -> Incident:
+    """Seen again while closing was proposed. What comes late only counts."""
+    if before.stage != "mitigated" or before.quiet_since is None or finding.at <= before.quiet_since:
+        return after
+    return awake(replace(after, stage="acknowledged" if after.acknowledged_by else "open"))
+
+
+def news(before: Incident, after: Incident) -> tuple[str, ...]:
+    """What those who were told already have to hear of a sighting."""
+    rose = SEVERITIES.index(after.severity) < SEVERITIES.index(before.severity)
+    back = before.stage == "mitigated" and after.stage in WATCHING
+    worse = rose and (back or after.severity == "critical") and pages(after) and after.stage in (*WATCHING, "mitigated")
+    wants = (
+        ("back", back and bool(after.told)),
+        ("raised", rose and "ticket" in after.told),
+        ("worse", worse and "page" in after.told),
+    )
+    found = tuple(want for want, wanted in wants if wanted)
+    return (*found, "update") if {"back", "worse"} & set(found) else found
+
+
+def _after(values: BookValues) -> timedelta:
+    return timedelta(seconds=values.quiet.after_s)
+
+
+def _watched(incident: Incident, asks: datetime | None) -> Watched:
+    return Watched(incident.id, incident.about.agent, asks, incident.about.environment)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from fnmatch import fnmatchcase
 from hashlib import blake2b
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ..records import SEVERITIES, Excerpt, Finding, Incident, Severity, Sighted
-from .routing import BookValues, route
+from .routing import BookValues, Upgrade, route
 
 SHELVES_MAX = 100
 SESSIONS_MAX = 20
@@ -31,6 +32,7 @@ class Tally(Struct, frozen=True, array_like=True):
     releases: Timed = ()
     first: tuple[datetime, str] | None = None  # time and id of the earliest finding: it gives the title
     last: tuple[datetime, str] | None = None  # and of the latest: it gives what was observed
+    severity: Severity | None = None  # the worst that its detector said: what was seen often may be more
 
 
 def opened(values: BookValues, sighted: Sighted, episode: int) -> Incident:
@@ -56,8 +58,10 @@ def opened(values: BookValues, sighted: Sighted, episode: int) -> Incident:
     )
 
 
-def absorb(incident: Incident, tally: Tally, finding: Finding) -> tuple[Incident, Tally]:
-    tally = _tallied(tally, finding)
+def absorb(
+    incident: Incident, tally: Tally, finding: Finding, upgrades: Iterable[Upgrade] = ()
+) -> tuple[Incident, Tally]:
+    tally = _tallied(tally, finding, tally.severity or incident.severity)
     this = (finding.at, finding.id)
     if this == tally.first:
         # Owner and groups were chosen by agent and attribution when it opened: those stay.
@@ -75,7 +79,6 @@ def absorb(incident: Incident, tally: Tally, finding: Finding) -> tuple[Incident
         )
     counted = replace(
         incident,
-        severity=worse(incident.severity, finding.severity),
         count=tally.more + sum(count for _, _, count in tally.shelves),
         findings=incident.findings + 1,
         sessions=tuple(name for _, name in tally.sessions),
@@ -84,7 +87,24 @@ def absorb(incident: Incident, tally: Tally, finding: Finding) -> tuple[Incident
         dependency=incident.dependency or finding.dependency,
         agents=tuple(sorted({*incident.agents, *finding.agents})[:AGENTS_MAX]),
     )
-    return counted, tally
+    severity, rose = _upgraded(counted, tally.severity or finding.severity, upgrades)
+    return replace(counted, severity=severity, rose=rose), tally
+
+
+def _upgraded(incident: Incident, severity: Severity, upgrades: Iterable[Upgrade]) -> tuple[Severity, str]:
+    """From what its detector said, not from what it rose to: in which order it was seen does not matter."""
+    for rule in upgrades:
+        enough = incident.count >= rule.count and len(incident.sessions) >= rule.sessions
+        raises = rule.of in (None, severity) and worse(rule.to, severity) != severity
+        if enough and raises and any(fnmatchcase(incident.detector, glob) for glob in rule.detectors):
+            return rule.to, _rose(rule)
+    return severity, ""
+
+
+def _rose(rule: Upgrade) -> str:
+    times = f"{rule.count} times" if rule.count else ""
+    sessions = f"in {rule.sessions} sessions" if rule.sessions else ""
+    return f"seen {', '.join(filter(None, (times, sessions)))} or more: the policy makes that {rule.to}"
 
 
 def releases_of(finding: Finding) -> frozenset[str]:
@@ -116,7 +136,7 @@ def digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _tallied(tally: Tally, finding: Finding) -> Tally:
+def _tallied(tally: Tally, finding: Finding, severity: Severity) -> Tally:
     this = (finding.at, finding.id)
     shelves, more = _counted(tally, finding)
     sessions = tally.sessions
@@ -130,6 +150,7 @@ def _tallied(tally: Tally, finding: Finding) -> Tally:
         newest(tally.releases, releases_of(finding), finding.at, RELEASES_MAX),
         min(tally.first or this, this),
         max(tally.last or this, this),
+        worse(severity, finding.severity),
     )
 
 
