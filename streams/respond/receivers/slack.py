@@ -26,7 +26,7 @@ Said = PageDoc | NoteDoc
 class Rates(NamedTuple):
     """What Slack allows: a message a second and channel; 50 calls a minute of the methods of tier 3."""
 
-    posts: Allowed = Allowed(1, 1.0)
+    posts: Allowed = Allowed(1, 1.05)
     edits: Allowed = Allowed(5, 60 / 44)
     looks: Allowed = Allowed(2, 120 / 44)  # each looks twice
 
@@ -48,7 +48,7 @@ class Slack:
     ) -> None:
         """`buttons`: whether anybody hears them. One that nobody hears is worse than a link."""
         self._wire, self._again_s, self._buttons = wire, again_s, buttons
-        self._people = People(wire, oncall)
+        self._people = People(oncall)
         self._rates, self._buckets = rates or Rates(), Buckets()
         self._granted: set[str] = set()
         self._site: str | None = None
@@ -77,8 +77,7 @@ class Slack:
         if not isinstance(doc, PageDoc | NoteDoc):
             return Refused(f"Slack has no use for a {obligation.kind}")
         if wait := self._waits(obligation, asking=False):
-            # An edit's wait is nobody else's: said without a time, it holds up this one alone.
-            return NotDone("Slack takes no more at the moment", None if self.edits(obligation) else wait)
+            return NotDone("Slack takes no more at the moment", wait)
         root = _root(obligation, doc, references)
         if self.edits(obligation) and root is not None and isinstance(doc, PageDoc):
             return await self._edit(doc, obligation, references, root)
@@ -166,8 +165,9 @@ class Slack:
         }
         answer = await self._wire.call(lambda slack: slack.chat_update(**body))
         if isinstance(answer, NotDone) and answer.why == LIMIT:
-            self._buckets.hold("edits", self._rates.edits, answer.after_s or AGAIN_S)
-            return NotDone(answer.why)
+            wait = answer.after_s or AGAIN_S
+            self._buckets.hold("edits", self._rates.edits, wait)
+            return NotDone(answer.why, wait)
         return root if isinstance(answer, dict) else answer
 
     async def _link(self, channel: str, ts: str) -> str | None:

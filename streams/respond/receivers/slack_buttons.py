@@ -11,6 +11,7 @@ PREFIX = "tocsin:"  # of an action's id, and of the block's, which names the inc
 ELEMENTS_MAX = 25
 NAME_MAX = 240  # of an incident in a block's id, of 255 characters
 SPANS = (("1h", "1 hour"), ("4h", "4 hours"), ("tomorrow", "Until tomorrow"))
+NOTHING_WRONG = "Nothing was wrong? Then the same trouble is no longer told, until this is taken back."
 OUTCOMES = {
     "accepted_risk": "Accepted risk",
     "wont_fix": "Won't fix",
@@ -24,8 +25,8 @@ def block(incident: str, actions: Sequence[str]) -> Element | None:
     """None: there is nothing to press. Buttons say which incident; what is chosen says it by its block."""
     if not incident or len(incident) > NAME_MAX:
         return None
-    elements = [DRAWN[action](incident) for action in actions if action in DRAWN]
-    outcomes = [action for action in actions if action in OUTCOMES]
+    elements = [DRAWN[action](incident) for action in dict.fromkeys(actions) if action in DRAWN]
+    outcomes = [action for action in dict.fromkeys(actions) if action in OUTCOMES]
     if outcomes:
         options = [_option(OUTCOMES[outcome], outcome) for outcome in outcomes]
         elements.append({"type": "overflow", "action_id": f"{PREFIX}outcome", "options": options})
@@ -34,18 +35,18 @@ def block(incident: str, actions: Sequence[str]) -> Element | None:
     return {"type": "actions", "block_id": f"{PREFIX}{incident}", "elements": elements[:ELEMENTS_MAX]}
 
 
-def _button(action: str, label: str, style: str = "") -> Callable[[str], Element]:
+def _button(action: str, label: str, **look: Any) -> Callable[[str], Element]:
+    """`look`: its style, what is asked before it counts."""
+
     def drawn(incident: str) -> Element:
-        look = {"style": style} if style else {}
-        return {
-            "type": "button",
-            "action_id": f"{PREFIX}{action}",
-            "text": _plain(label),
-            "value": incident,
-            **look,
-        }
+        button = {"type": "button", "action_id": f"{PREFIX}{action}", "text": _plain(label), "value": incident}
+        return {**button, **look}
 
     return drawn
+
+
+def _sure(title: str, text: str) -> Element:
+    return {"title": _plain(title), "text": _plain(text), "confirm": _plain("Yes"), "deny": _plain("Cancel")}
 
 
 def _silence(_: str) -> Element:
@@ -71,10 +72,12 @@ def _plain(text: str) -> Element:
 
 
 DRAWN: dict[str, Callable[[str], Element]] = {
-    "acknowledge": _button("acknowledge", "Acknowledge", "primary"),
+    "acknowledge": _button("acknowledge", "Acknowledge", style="primary"),
     "silence": _silence,
     "assign": _assign,
-    "false_positive": _button("false_positive", "False positive"),
+    "false_positive": _button(
+        "false_positive", "False positive", style="danger", confirm=_sure("False positive", NOTHING_WRONG)
+    ),
     "fixed": _button("fixed", "Fixed"),
     "reopen": _button("reopen", "Reopen"),
     "split": _button("split", "Not part of it"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...records import Done
 from ..messages import NoteDoc, PageDoc
+from . import slack_buttons
 from .jira_text import address, printable, within
 
 TOTAL_MAX = 10_000  # Slack refuses more than about 13,200 characters in all blocks
@@ -17,24 +18,6 @@ FIELD_MAX = 1_900
 FIELDS_MAX = 10
 HEADER_MAX = 150
 BLOCKS_MAX = 50
-VALUE_MAX = 500  # of a button: Slack takes 2,000, but all of them count
-ACTION = "tocsin:"  # what the ids of our buttons begin with; a button's value is the incident's id
-BUTTONS = {
-    "acknowledge": "Acknowledge",
-    "assign": "Assign to me",
-    "silence": "Silence",
-    "fixed": "Fixed",
-    "false_positive": "False positive",
-    "external_cause": "External cause",
-    "accepted_risk": "Accepted risk",
-    "wont_fix": "Won't fix",
-    "reopen": "Reopen",
-    "split": "Not part of it",
-}
-STYLES = {"acknowledge": "primary", "false_positive": "danger"}  # besides the word: colour alone says nothing
-CONFIRMED = {
-    "false_positive": "Nothing was wrong? Then the same trouble is no longer told, until this is taken back.",
-}
 ELSEWHERE = "Acknowledge, assign, silence and decide on the incident's page."
 _ID = re.compile(r"[UWS][A-Z0-9]{2,30}\Z")
 
@@ -81,7 +64,7 @@ def blocks(
     found += [{"type": "section", "fields": group} for group in groups]
     telling = tuple(f"Evidence: {one}" for one in doc.evidence)
     found += [_section(text) for text in (*telling, *_numbered(doc.steps), doc.todo) if text]
-    pressed = _buttons(doc.actions, doc.incident) if buttons else None
+    pressed = slack_buttons.block(doc.incident, doc.actions) if buttons else None
     found += [pressed] if pressed else []
     if links := _links(doc, references, awaited=awaited):
         found.append({"type": "context", "elements": [{"type": "mrkdwn", "text": links}]})
@@ -92,35 +75,8 @@ def blocks(
 
 def note(doc: NoteDoc, *, buttons: bool = False) -> list[Block]:
     text = "\n".join((doc.headline or "News", *doc.lines))
-    pressed = _buttons(doc.actions, doc.incident) if buttons else None
+    pressed = slack_buttons.block(doc.incident, doc.actions) if buttons else None
     return _fitting([_section(text), *([pressed] if pressed else [])])
-
-
-def _buttons(actions: Iterable[str], incident: str) -> Block | None:
-    """What is offered is known here by name: nothing from elsewhere becomes a button."""
-    if not incident or len(incident) > VALUE_MAX:
-        return None
-    offered = [_button(action, incident) for action in dict.fromkeys(actions) if action in BUTTONS]
-    return {"type": "actions", "elements": offered} if offered else None
-
-
-def _button(action: str, incident: str) -> Block:
-    found: Block = {
-        "type": "button",
-        "action_id": f"{ACTION}{action}",
-        "text": _plain(BUTTONS[action], 75),
-        "value": incident,
-    }
-    if action in STYLES:
-        found["style"] = STYLES[action]
-    if action in CONFIRMED:
-        found["confirm"] = {
-            "title": _plain(BUTTONS[action], 100),
-            "text": _plain(CONFIRMED[action], 300),
-            "confirm": _plain("Yes", 30),
-            "deny": _plain("Cancel", 30),
-        }
-    return found
 
 
 def _numbered(steps: Iterable[str]) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from ...records import NotDone, Refused, Unknown
 from ...settings import Secret
+from .jira_answers import retry_after
 from .jira_text import line
-from .jira_wire import retry_after
 from .protocol import CREDENTIALS
 
 CONNECT_S_MAX = 5.0
