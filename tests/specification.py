@@ -25,7 +25,8 @@ SKIPPED = "Jira's specification is not there: set TOCSIN_TEST_DATA to the folder
 # - the list of remote links is declared as a single one;
 # - refusals (400, 401, 403, 404, 409, 413, 422, 429) have no schema, and 429 and a project's 404 are not declared at all.
 LISTS = {("GET", "/issue/{ticket}/remotelink")}
-STATUSES_ANYWHERE = {429}
+# - who is not let in hears it from the gateway, in another shape than the API's errors.
+STATUSES_ANYWHERE = {401, 429}
 UNDECLARED = {("GET", "createmeta", 404), ("GET", "search/jql", 404), ("POST", "comment", 403)}
 # - the trimmed file has no word about these:
 UNSPECIFIED = (

@@ -162,7 +162,7 @@ async def test_a_ticket_that_a_person_has_touched_stays_open(jira: JiraRunning, 
         case "status":
             server.book.move(found, "ada", "3", {})
         case "assignee":
-            found.assignee = "ada"
+            server.book.change(found, "ada", {"assignee": "ada"})
     receiver = jira_receiver(url)
     references = {"i1:ticket:1": Done(child), "i2:ticket:1": Done(parent)}
     for _ in range(2):

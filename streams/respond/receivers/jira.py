@@ -1,22 +1,24 @@
-"""Jira: one ticket per incident, its evidence, comments under it, duplicates closed unless a person has touched them."""
+"""Jira: one ticket per incident, its evidence, comments under it, closed or opened again unless a person has touched it."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
 
 from ...records import Answer, Done, NotDone, Obligation, Refused, Unknown
-from ..messages import CommentDoc, EvidenceDoc, TicketDoc, TransitionDoc, read
+from ..messages import CommentDoc, EvidenceDoc, LinkDoc, TicketDoc, TransitionDoc, read
 from . import jira_text as text
+from .jira_comments import Comments, ours
+from .jira_files import Files
 from .jira_search import Search, gone, number
-from .jira_tickets import DEPLOYMENT_MAX, PROPERTY, UNCONFIRMED, Tickets, label
-from .jira_wire import Call, Failure, Reply, Wire
+from .jira_strays import Stray, Strays
+from .jira_tickets import DEPLOYMENT_MAX, DUPLICATE, OVER, PROPERTY, UNCONFIRMED, Tickets, label
+from .jira_wire import Call, Reply, Wire
 from .protocol import Absent, Blind, Doubt, References
 
-COMMENT_PROPERTY = "tocsin.comment"
 RETIRED = "Opened twice by mistake: an answer of Jira was lost, and this appeared after the linked ticket was recorded."
+IDENTITY = frozenset({"project", "issuetype", "summary", "description"})  # what no further field may be instead of
 
 
 class Jira:
@@ -31,7 +33,10 @@ class Jira:
     def __init__(self, wire: Wire, *, empty_quiet_s: float = 90.0) -> None:
         self._wire = wire
         self._tickets = Tickets(wire)
+        self._comments = Comments(wire)
+        self._files = Files(wire, self._tickets, self._comments)
         self._search = Search(wire, empty_quiet_s)
+        self.strays = Strays(wire)
 
     async def close(self) -> None:
         await self._wire.close()
@@ -41,16 +46,25 @@ class Jira:
             doc = read(obligation.body)
         except msgspec.ValidationError as error:
             return Refused(f"the obligation's body is not a document: {text.line(str(error))}")
+        if isinstance(doc, TicketDoc):
+            return await self._create(doc, obligation, nonce)
+        if not isinstance(doc, EvidenceDoc | CommentDoc | LinkDoc | TransitionDoc):
+            return Refused(f"Jira has no use for a {obligation.kind}")
+        ticket = references.get(doc.ticket)
+        if ticket is None:
+            return Refused("there is no ticket to add it to")
+        key = ticket.reference
         match doc:
-            case TicketDoc():
-                return await self._create(doc, obligation, nonce)
             case EvidenceDoc():
-                return await self._attach(doc, references)
+                return await self._files.attach(key, doc, obligation.id)
             case CommentDoc():
-                return await self._comment(doc, obligation, references)
+                return await self._comments.say(key, doc.lines, obligation.id)
+            case LinkDoc() if not text.address(doc.url):
+                return Refused("the address of the incident's page is no address that may become a link")
+            case LinkDoc():
+                return await self._tickets.point(key, doc)
             case TransitionDoc():
-                return await self._duplicate(doc, obligation, references)
-        return Refused(f"Jira has no use for a {obligation.kind}")
+                return await self._move(doc, key, obligation, references)
 
     async def find(self, obligation: Obligation, references: References, doubt: Doubt) -> Done | Absent | Blind:
         del references
@@ -93,13 +107,21 @@ class Jira:
             retired.append(key)
         return Done(" ".join(retired))
 
+    async def retire(self, stray: Stray, recorded: str) -> Answer:
+        """A sweep has found one that was never recorded, of an incident whose ticket is another one."""
+        return await self._retire(stray.key, recorded, stray.obligation)
+
     async def _create(self, doc: TicketDoc, obligation: Obligation, nonce: str) -> Answer:
+        more = {name: value for name, value in doc.more.items() if name not in IDENTITY}
+        wished = more.pop("labels", ())
+        labels = [*doc.labels, *(wished if isinstance(wished, list) else ())]
         fields: dict[str, Any] = {
+            **more,
             "project": {"key": doc.project},
             "issuetype": {"name": doc.issue_type},
             "summary": text.line(doc.summary) or "Incident",
             "description": text.document(doc) if self._wire.cloud else text.wiki(doc),
-            "labels": [*(one for one in doc.labels if one and not one.isspace()), label(doc.seed), UNCONFIRMED],
+            "labels": [*dict.fromkeys(filter(_label, labels)), label(doc.seed), UNCONFIRMED],
         }
         if doc.priority:
             fields["priority"] = {"name": doc.priority}
@@ -119,74 +141,34 @@ class Jira:
     def _done(self, key: str) -> Done:
         return Done(key, f"{self._wire.url}/browse/{key}")
 
-    async def _attach(self, doc: EvidenceDoc, references: References) -> Answer:
-        key = references[doc.ticket].reference
-        name = f"evidence-{hashlib.sha256(doc.incident.encode()).hexdigest()[:12]}.json"
-        data = msgspec.json.format(msgspec.json.encode(doc), indent=2)
-        there = await self._tickets.read(key, "attachment")
-        if not isinstance(there, Reply):
-            return _unread(there)
-        for file in there.body["fields"].get("attachment") or ():
-            if file.get("filename") == name and file.get("size") == len(data):
-                return Done(str(file.get("id")))
-        answer = await self._wire.call(Call("POST", f"issue/{key}/attachments", file=(name, data)))
-        if not isinstance(answer, Reply):
-            return answer
-        try:
-            return Done(str(answer.body[0]["id"]))
-        except (LookupError, TypeError):
-            return Unknown("an answer without the attachment's id")
-
-    async def _comment(self, doc: CommentDoc, obligation: Obligation, references: References) -> Answer:
-        return await self._say(references[doc.ticket].reference, doc.lines, obligation.id)
-
-    async def _say(self, key: str, lines: tuple[str, ...], mark: str) -> Answer:
-        """A comment that bears `mark`, unless it is there already."""
-        mark = hashlib.sha256(mark.encode()).hexdigest()[:20]
-        there = await self._tickets.comments(key)
-        if not isinstance(there, Reply):
-            return _unread(there)
-        for comment in there.body["comments"]:
-            if _mark(comment) == mark:
-                return Done(str(comment.get("id")))
-        body = {
-            "body": text.comment(lines) if self._wire.cloud else text.wiki_comment(lines),
-            "properties": [{"key": COMMENT_PROPERTY, "value": {"mark": mark}}],
-        }
-        answer = await self._wire.call(Call("POST", f"issue/{key}/comment", body))
-        if not isinstance(answer, Reply):
-            return answer
-        written = answer.body.get("id") if isinstance(answer.body, dict) else None
-        return Done(str(written)) if written else Unknown("an answer without the comment's id")
-
-    async def _duplicate(self, doc: TransitionDoc, obligation: Obligation, references: References) -> Answer:
-        child, parent = references[doc.ticket], references[doc.parent_ticket]
-        if child.reference == parent.reference:
-            return child
-        return await self._follow(child.reference, parent.reference, doc.lines, obligation.id)
+    async def _move(self, doc: TransitionDoc, key: str, obligation: Obligation, references: References) -> Answer:
+        if doc.to == "done":
+            answer = await self._comments.say(key, doc.lines, obligation.id)
+            return await self._close(key, OVER) if isinstance(answer, Done) else answer
+        parent = references.get(doc.parent_ticket)
+        if parent is None:
+            return Refused("there is no ticket of the other incident")
+        if key == parent.reference:
+            return Done(key)
+        return await self._follow(key, parent.reference, doc.lines, obligation.id)
 
     async def _retire(self, key: str, canonical: str, mark: str) -> Answer:
         return await self._follow(key, canonical, (RETIRED,), f"{mark}:retired:{key}")
 
     async def _follow(self, child: str, parent: str, lines: tuple[str, ...], mark: str) -> Answer:
-        """Link, say why, close. Untouched is judged before any of it is written; each step looks first."""
+        """Link, say why, close if untouched. Each step looks first."""
         answer = await self._tickets.link(child, parent)
         if not isinstance(answer, Done):
             return answer
-        answer = await self._say(child, lines, mark)
-        if not isinstance(answer, Done):
-            return answer
-        return await self._tickets.close_untouched(child, lambda comment: _mark(comment) is not None)
+        answer = await self._comments.say(child, lines, mark)
+        return await self._close(child, DUPLICATE) if isinstance(answer, Done) else answer
+
+    async def _close(self, key: str, named: tuple[str, ...]) -> Answer:
+        there = await self._comments.all(key)
+        if not isinstance(there, list):
+            return there
+        return await self._tickets.close_untouched(key, there, ours, named)
 
 
-def _mark(comment: dict[str, Any]) -> str | None:
-    """Which of our comments it is; None: somebody else's."""
-    for one in comment.get("properties") or ():
-        if one.get("key") == COMMENT_PROPERTY and isinstance(one.get("value"), dict):
-            return str(one["value"].get("mark"))
-    return None
-
-
-def _unread(failure: Failure) -> Answer:
-    """A look that failed before anything was written: certainly nothing happened."""
-    return NotDone(failure.why) if isinstance(failure, Unknown) else failure
+def _label(given: Any) -> bool:
+    return isinstance(given, str) and bool(given) and not any(sign.isspace() for sign in given)

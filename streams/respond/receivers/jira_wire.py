@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import requests
 from jira import JIRA, JIRAError
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
 
-from ...records import NotDone, Refused, Unknown
+from ...records import Refused, Unknown
 from ...settings import Secret
+from .jira_answers import Failure, broken, complaints, conflict, limited, redirected, retry_after
 from .jira_text import line
 from .protocol import CREDENTIALS
 
+__all__ = ["Call", "Failure", "Reply", "Wire", "retry_after"]
+
 WHY_MAX = 300
-NOT_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError, ProxyError)
 CONNECT_S_MAX = 5.0
 GRACE_S = 5.0  # a body that trickles resets the read timeout: this bounds the call as a whole
-
-Failure = NotDone | Refused | Unknown
 
 
 class Reply(NamedTuple):
@@ -91,7 +87,7 @@ class Wire:
         except JIRAError as error:
             return self._refusal(error)
         except requests.RequestException as error:
-            return _failure(error)
+            return broken(error)
         except Exception as error:  # a library's bug is no reason to lose the attempt: nobody knows what happened
             return Unknown(f"the client failed: {type(error).__name__}")
 
@@ -112,7 +108,7 @@ class Wire:
 
     def _reply(self, response: requests.Response) -> Reply | Failure:
         if response.status_code >= 300:
-            return _redirected()
+            return redirected()
         if response.status_code == 204 or not response.content:
             return Reply(response.status_code, None)
         try:
@@ -124,65 +120,15 @@ class Wire:
         status = int(error.status_code or 0)
         response = error.response
         if status == 429:
-            return NotDone(
-                "429: too many requests", after_s=retry_after(response.headers) if response is not None else None
-            )
+            return limited(response.headers if response is not None else {})
         if status == 408 or status >= 500 or status == 0:
             return Unknown(f"{status}: nobody knows whether it happened")
-        why = f"{status}: {self._clean('; '.join(_complaints(response)))}".rstrip(": ")
+        why = f"{status}: {self._clean('; '.join(complaints(response)))}".rstrip(": ")
+        if status == 409:
+            return conflict(why)
         return Refused(f"{CREDENTIALS}{why}" if status == 401 else why)
 
     def _clean(self, text: str) -> str:
         """What Jira says, in a line, without our token should it be echoed."""
         token = self._token.reveal()
         return line(text.replace(token, "***") if token else text, WHY_MAX)
-
-
-def _complaints(response: requests.Response | None) -> Iterator[str]:
-    try:
-        body = response.json() if response is not None else {}
-    except ValueError:
-        return
-    if not isinstance(body, dict):
-        return
-    yield from (str(one) for one in body.get("errorMessages") or ())
-    errors = body.get("errors")
-    if isinstance(errors, dict):
-        yield from (f"{name}: {complaint}" for name, complaint in errors.items())
-    if isinstance(body.get("message"), str):
-        yield body["message"]
-
-
-def _failure(error: requests.RequestException) -> Failure:
-    """What a failed exchange means. Only what surely never left this machine is certain."""
-    kind = type(error).__name__
-    if isinstance(error, requests.TooManyRedirects):
-        return _redirected()
-    if isinstance(error, requests.ConnectTimeout):
-        return NotDone("no connection: timeout")
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    if isinstance(error, requests.ConnectionError) and isinstance(reason, NOT_SENT):
-        return NotDone(f"no connection: {type(reason).__name__}")
-    if isinstance(reason, Exception) and _unverified(reason):
-        return NotDone("no connection: the certificate cannot be verified")
-    return Unknown(f"the exchange broke off: {kind}")
-
-
-def _redirected() -> Refused:
-    return Refused("3xx: the address redirects; set TOCSIN_JIRA_URL to where it leads")
-
-
-def _unverified(reason: Exception) -> bool:
-    return any(isinstance(one, ssl.SSLCertVerificationError) for one in (reason, *reason.args, reason.__cause__))
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, or a date, as any proxy may write it; None: it does not say."""
-    given = headers.get("Retry-After", "").strip()
-    if given.replace(".", "", 1).isdigit():
-        return float(given)
-    try:
-        at = parsedate_to_datetime(given)
-    except ValueError:
-        return None
-    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())
