@@ -29,9 +29,9 @@ KINDS = {
 }
 
 
-def said(one: Excerpt) -> str:
+def said(one: Excerpt, detector: str = "") -> str:
     """One event in a line: what it was, how it went, where it stands."""
-    value = "" if one.value is None else f"{one.value:g}"
+    value = "" if one.value is None else f"{_measure(one, detector)}{one.value:g}"
     what = " ".join(filter(None, (KINDS.get(one.type, one.type), one.tool)))
     how = ", ".join(filter(None, (one.status, value)))
     seen = f"{what}: {how}" if how else what
@@ -40,11 +40,20 @@ def said(one: Excerpt) -> str:
     return clip(f"{clip(seen, 90)}{text} ({session}{moment(one.at)}, {one.position})", EXCERPT_MAX)
 
 
+def _measure(one: Excerpt, detector: str) -> str:
+    """What its number is."""
+    if one.type == "agent.eval.scored.v1":
+        return "score "
+    return "cost " if detector.startswith("cost.") else ""
+
+
 def timeline(incident: Incident) -> tuple[str, ...]:
     """The events in their order; the first that did not go well is where it went wrong."""
     events = sorted(incident.evidence, key=lambda one: (one.at, one.position))[:TIMELINE_MAX]
     first = next((place for place, one in enumerate(events) if one.status not in WELL), None)
-    return tuple(f"{FIRST if number == first else ''}{said(one)}" for number, one in enumerate(events))
+    return tuple(
+        f"{FIRST if number == first else ''}{said(one, incident.detector)}" for number, one in enumerate(events)
+    )
 
 
 def nine(incident: Incident) -> Pairs:
@@ -62,7 +71,7 @@ def nine(incident: Incident) -> Pairs:
     )
     newest = sorted(incident.evidence, key=lambda one: (one.at, one.position), reverse=True)
     found = ((label, next((one for one in newest if fits(one)), None)) for label, fits in asked)
-    return tuple((label, said(one) if one else UNKNOWN) for label, one in found)
+    return tuple((label, said(one, incident.detector) if one else UNKNOWN) for label, one in found)
 
 
 def _nobody(_: Excerpt) -> bool:

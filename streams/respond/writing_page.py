@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from ..records import Excerpt, Incident, OutcomeValue
+from ..records import Incident, OutcomeValue
 from .messages import NoteDoc, PageDoc, Pairs
 from .routing import BookValues
-from .writing_evidence import said
+from .writing_evidence import WELL, said
 from .writing_words import (
     MEANS,
     agents,
@@ -31,7 +31,14 @@ from .writing_words import (
 HEADLINE_MAX = 150
 STEPS_MAX = 3
 LINES_MAX = 12
-OUTCOMES: tuple[OutcomeValue, ...] = ("fixed", "false_positive")
+OUTCOMES: tuple[OutcomeValue, ...] = (
+    "fixed",
+    "false_positive",
+    "accepted_risk",
+    "wont_fix",
+    "external_cause",
+    "cannot_reproduce",
+)
 OVER = ("resolved", "closed", "merged")
 SAY_HOW = "Say how it ended; if nobody does, it is closed by itself."
 News = Literal["recovered", "back", "closing", "assigned", "worse", "escalated", "split", "merged"]
@@ -169,10 +176,10 @@ def _standing(incident: Incident) -> str:
 
 
 def _telling(incident: Incident) -> tuple[str, ...]:
-    """The newest event that went wrong and says how; otherwise the newest."""
-    wrong = [one for one in incident.evidence if one.status not in ("", "ok") and one.text]
-    found: tuple[Excerpt, ...] = tuple((wrong or incident.evidence)[-1:])
-    return tuple(said(one) for one in found)
+    """The newest event that went wrong and says how; else the newest that went wrong; else the newest."""
+    wrong = [one for one in incident.evidence if one.status not in WELL]
+    found = [one for one in wrong if one.text] or wrong or list(incident.evidence)
+    return tuple(said(one, incident.detector) for one in found[-1:])
 
 
 def _todo(incident: Incident, explained: str) -> str:

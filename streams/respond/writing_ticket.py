@@ -100,28 +100,26 @@ def _sections(values: BookValues, incident: Incident) -> Sections:
 
 def _sentence(incident: Incident) -> str:
     """All of it in one sentence."""
-    place = where(incident)
-    return clip(
-        f"{clip(incident.title)}: seen {how_many(incident)}, since {moment(incident.first_seen)}"
-        + (f" ({place})." if place else "."),
-        SENTENCE_MAX,
-    )
+    seen = f"{how_many(incident)}, since {moment(incident.first_seen)}"
+    return clip(f"{clip(incident.title)} ({'; '.join(filter(None, (seen, where(incident))))}).", SENTENCE_MAX)
 
 
 def _fields(values: BookValues, incident: Incident, at: datetime) -> Pairs:
-    about, rest = incident.about, ((key.capitalize(), one) for key, one in incident.subject.items() if key != "agent")
+    about = incident.about
+    known = ("agent", "dependency", "release", "environment", "user", "owner")
+    rest = ((key.capitalize(), one) for key, one in incident.subject.items() if key not in known)
     return told(
         (
             ("Severity", incident.severity),
             ("How often", how_many(incident)),
             ("Since", since(incident, at)),
             ("Owner", owned(values, incident)),
-            ("Agents" if incident.agents else "Agent", agents(incident)),
+            ("Agents" if len(incident.agents) > 1 else "Agent", agents(incident)),
             ("Sessions", _sessions(incident)),
-            ("Releases", names(incident.releases, 10) or about.release),
-            ("Environment", about.environment),
-            ("User", about.user or ""),
-            ("Dependency", incident.dependency or ""),
+            ("Releases", names(incident.releases, 10) or about.release or incident.subject.get("release", "")),
+            ("Environment", about.environment or incident.subject.get("environment", "")),
+            ("User", about.user or incident.subject.get("user", "")),
+            ("Dependency", incident.dependency or incident.subject.get("dependency", "")),
             *rest,
             ("Detector", incident.detector),
             ("Incident", incident.id),
@@ -130,5 +128,8 @@ def _fields(values: BookValues, incident: Incident, at: datetime) -> Pairs:
 
 
 def _sessions(incident: Incident) -> str:
+    """Of what was counted over many, the evidence names a few."""
     known = incident.sessions
+    if incident.agents or incident.about.session is None:
+        return f"for example {names(known, 5)}" if known else ""
     return f"{amount(len(known), 'session')}: {names(known, 5)}" if known else ""

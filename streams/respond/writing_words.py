@@ -15,10 +15,21 @@ from .routing import BookValues
 VALUE_MAX = 300
 READ_MAX = 20_000  # of a text is looked at: the longest that an event may carry is shorter
 LONGEST = 512  # where a text is cut, a secret may be cut too and look like none: so much before the cut is left out
-NAMES_MAX = 4  # are written out, the rest is a number
+NAMES_MAX = 5  # are written out, the rest is a number
 SESSIONS_MAX = 20  # an incident names that many; beyond it only knows "at least"
 AGENTS_MAX = 20
 CHANGES_MAX = 3
+JUST = timedelta(seconds=5)
+COUNTED = {  # what these detectors count, where it is not how often the trouble happened
+    "config.skew": "version",
+    "cost.peers": "session",
+    "cost.success_runaway": "session",
+    "eval.flake": "case",
+    "eval.regression": "case",
+    "fleet.heartbeat": "agent",
+    "slo.burn": "session",
+    "tool.latency": "call",
+}
 MEANS: dict[OutcomeValue, str] = {
     "fixed": "Releases it was already seen in only add to the count; in any other release it comes back as regressed.",
     "false_positive": "The same trouble is counted and no longer told, until the decision is taken back.",
@@ -57,7 +68,7 @@ def age(since: datetime, now: datetime) -> str:
     """An age in words that stay true: nobody writes a ticket again each time somebody reads it."""
     if now < since:
         return "ahead of our clock when this was written"
-    return f"{span(now - since)} before this was written"
+    return f"{span(now - since)} before this was written" if now - since >= JUST else "just before this was written"
 
 
 def span(time: timedelta) -> str:
@@ -82,16 +93,22 @@ def names(found: Iterable[str], most: int = NAMES_MAX) -> str:
 
 def since(incident: Incident, at: datetime) -> str:
     first, last = incident.first_seen, incident.last_seen
-    return f"{moment(first)} ({age(first, at)}); last {moment(last)}"
+    again = f"; last {moment(last)}" if last > first else ""
+    return f"{moment(first)} ({age(first, at)}){again}"
 
 
 def how_many(incident: Incident) -> str:
-    """What concerns several agents was counted over all of them: its evidence names a few sessions only."""
-    times = f"at least {amount(incident.count, 'time')}"
+    """Evidence names a few sessions only: what was counted over many is not said to be in those."""
+    count, known = incident.count, len(incident.sessions)
+    if unit := COUNTED.get(incident.detector):
+        return f"at least {amount(count, unit)}"
+    times = "at least once" if count == 1 else f"at least {amount(count, 'time')}"
     if incident.agents:
         return f"{times}, by {amount(len(incident.agents), 'agent', at_least=len(incident.agents) >= AGENTS_MAX)}"
-    known = len(incident.sessions)
-    return f"{times}, in {amount(known, 'session', at_least=known >= SESSIONS_MAX)}" if known else times
+    sampled = incident.about.session is None
+    if not known or (sampled and known == 1):
+        return times
+    return f"{times}, in {amount(known, 'session', at_least=sampled or known >= SESSIONS_MAX)}"
 
 
 def agents(incident: Incident) -> str:

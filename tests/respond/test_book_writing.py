@@ -35,7 +35,7 @@ def test_a_page_says_what_since_when_how_many_who_and_what_to_do(world):
     assert page.headline == "High: billing: tool search keeps failing"
     assert dict(page.lines) == {
         "What": "5 errors of search in the last 20 calls (expected: fewer than 3)",
-        "Since": "2026-09-01 12:00:00 UTC (3 min before this was written); last 2026-09-01 12:00:00 UTC",
+        "Since": "2026-09-01 12:00:00 UTC (3 min before this was written)",
         "How many": "at least 5 times, in 1 session",
         "Owner": "payments (agent billing matches billing)",
         "Agent": "billing · release 7 · prod",
