@@ -49,6 +49,12 @@ def rotas(policy: Iterable[Turns]) -> Callable[[str, datetime], str | None]:
     return found
 
 
+def further(policy: Any) -> set[str]:
+    """The receivers besides Slack that its pages go to: pagerduty, webhook."""
+    holders = [*policy.owners, *policy.escalation, *(level for owner in policy.owners for level in owner.escalation)]
+    return {name for one in holders for name in ("pagerduty", "webhook") if getattr(one, name)}
+
+
 # -- what is wrong with a policy ------------------------------------------------------------------------------------
 
 

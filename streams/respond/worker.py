@@ -18,11 +18,11 @@ from ..policy import Policy
 from ..records import contents
 from ..settings import Settings
 from ..settle import Publisher
-from . import book
+from . import book, oncalls
 from .believing import Believed, noted
 from .carry import Carrier, Pace, audits, nothing
 from .meters import Meters
-from .receivers import jira, jira_wire, slack, slack_wire
+from .receivers import http_wire, jira, jira_wire, oncall, pagerduty, slack, slack_wire, webhook
 from .receivers.protocol import Receiver
 from .settling import Names, Settling
 from .shelf import Address
@@ -77,7 +77,8 @@ async def run(
     settling = Settling(settings.database, settings.kafka, names, WiredBook(settings, policy), meters, reached=reached)
     settling.progress = progress
     settling.began = noting(policy, reached)
-    receivers = configured(settings, meters)
+    duty = on_call(settings, policy)
+    receivers = configured(settings, policy, meters, duty)
     pace = Pace(settings.call_timeout_s, settings.ask_after_s, audits_s=audits(settings.audit_after_s))
     carriers = [Carrier(settings.database, receiver, pace, meters, reached=reached) for receiver in receivers]
     publisher = Publisher(settings.database, settings.kafka, reached=reached)
@@ -87,6 +88,7 @@ async def run(
     finally:
         for receiver in receivers:
             await receiver.close()
+        await duty.close()
 
 
 def noting(policy: Policy, reached: Callable[[str], None] = nothing) -> Callable[[Connection], Awaitable[None]]:
@@ -99,7 +101,7 @@ def noting(policy: Policy, reached: Callable[[str], None] = nothing) -> Callable
     return note
 
 
-def configured(settings: Settings, meters: Meters) -> list[Receiver]:
+def configured(settings: Settings, policy: Policy, meters: Meters, duty: oncall.OnCall) -> list[Receiver]:
     """The receivers that have an address and a token; what is owed to the others stays owed, and the metrics say so."""
     found: list[Receiver] = []
     if settings.jira_url:
@@ -113,12 +115,26 @@ def configured(settings: Settings, meters: Meters) -> list[Receiver]:
         found.append(jira.Jira(wire, empty_quiet_s=2 * settings.ask_after_s))
     if settings.slack_token:
         slack_ = slack_wire.Wire(settings.slack_url, settings.slack_token, timeout_s=settings.call_timeout_s)
-        found.append(slack.Slack(slack_, again_s=min(5.0, settings.ask_after_s / 4)))
-    for name, setting in (("jira", settings.jira_url), ("slack", settings.slack_token)):
-        meters.missing(name, missing=not setting)
-        if not setting:
+        found.append(slack.Slack(slack_, again_s=min(5.0, settings.ask_after_s / 4), oncall=duty))
+    if keys := settings.pagerduty_services:
+        events = http_wire.Wire(timeout_s=settings.call_timeout_s)
+        found.append(pagerduty.PagerDuty(events, settings.pagerduty_url, keys))
+    if hooks := settings.hooks:
+        found.append(webhook.Webhooks(http_wire.Wire(timeout_s=settings.call_timeout_s), hooks))
+    there, named = {receiver.name for receiver in found}, oncalls.further(policy)
+    for name in ("jira", "slack", *sorted(named)):
+        meters.missing(name, missing=name not in there)
+        if name not in there:
             log.warning("%s is not configured: what is owed there stays owed", name)
     return found
+
+
+def on_call(settings: Settings, policy: Policy) -> oncall.OnCall:
+    """Asks by connections of its own, with little patience: no page waits behind it."""
+    api = settings.pagerduty_token
+    schedules = oncall.Schedules(http_wire.Wire(timeout_s=oncall.WAIT_S), settings.pagerduty_api, api) if api else None
+    wire = slack_wire.Wire(settings.slack_url, settings.slack_token, timeout_s=oncall.WAIT_S)
+    return oncall.OnCall(wire, schedules, oncalls.rotas(policy.rotas))
 
 
 async def together(loops: Sequence[Any], stop: asyncio.Event) -> None:
