@@ -81,6 +81,7 @@ class Hint:
     def __init__(self, uri: str, channel: str) -> None:
         self._uri, self._channel = uri, channel
         self._heard = asyncio.Event()
+        self.heard = 0  # hints of the database, not those given here
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -117,9 +118,13 @@ class Hint:
     async def _hear(self) -> None:
         async with await connect(self._uri, application=f"tocsin hint {self._channel}") as conn:
             await conn.execute(f"LISTEN tocsin_{self._channel}")
-            self.give()  # what happened before this
+            self._told()  # what happened before this
             async for _ in conn.notifies():
-                self.give()
+                self._told()
+
+    def _told(self) -> None:
+        self.heard += 1
+        self.give()
 
 
 async def rest(until: asyncio.Event, seconds: float) -> None:

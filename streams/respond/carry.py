@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, cast
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -15,15 +16,18 @@ from ..database import Connection
 from ..locks import Hint, Lock, rest
 from ..records import Answer, Done, NotDone, Refused, Unknown
 from . import owed
+from .breaker import Breaker
 from .meters import Meters
-from .owed import Look, Row
-from .receivers.protocol import CREDENTIALS, Blind, Doubt, Receiver
+from .ready import WORK, Look, Row, due
+from .receivers.protocol import ALONE, QUOTA, Absent, Blind, Doubt, Paced, Receiver
 
 log = logging.getLogger(__name__)
 
 TOGETHER = 16
+AHEAD = 64  # looked up at once
 CONNECTIONS = 4
-REST_S = 60.0  # after credentials were refused: asking on would only lock the account
+GIVE_UP_S = 30.0  # at the latest; at once after a refusal
+WAKE_S = 0.005
 
 
 class Pace(NamedTuple):
@@ -48,13 +52,24 @@ class Carrier:
     """Carries the obligations of one receiver. The lock keeps others from working in vain; the row keeps it safe."""
 
     def __init__(
-        self, uri: str, receiver: Receiver, pace: Pace, meters: Meters, *, reached: Callable[[str], None] = nothing
+        self,
+        uri: str,
+        receiver: Receiver,
+        pace: Pace,
+        meters: Meters,
+        *,
+        reached: Callable[[str], None] = nothing,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uri, self._receiver, self._pace, self._meters, self._reached = uri, receiver, pace, meters, reached
+        self._clock, self._breaker = clock, Breaker(receiver.name, clock)
+        self._paced = cast("Paced", receiver) if hasattr(receiver, "pace") else None
         self._stopping = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], Row] = {}
-        self._paused: dict[str, float] = {}  # destination -> monotonic time until which it asked us to wait
-        self._closed_until = 0.0
+        self._ahead: deque[Row] = deque()  # to be taken next
+        self._paused: dict[str, float] = {}  # lane -> until when it is left alone
+        self._stale, self._refused, self._gave_up = True, True, 0.0
+        self._heard = -1
         self._hint: Hint | None = None
 
     def stop(self) -> None:
@@ -94,9 +109,17 @@ class Carrier:
                 await self._finish()
 
     async def _turns(self, conn: Connection, pool: AsyncConnectionPool, hint: Hint) -> None:
+        self._ahead.clear()
         while not self._stopping.is_set():
-            if not await self._turn(conn, pool):
-                await hint.wait(self._pace.poll_s)
+            if not await self._turn(conn, pool, hint):
+                await hint.wait(self._rest_s())
+                self._stale = True
+
+    def _rest_s(self) -> float:
+        """Until somebody might be taken, should nobody give a hint."""
+        now = self._clock()
+        waits = (*(until - now for until in self._paused.values()), self._pace.poll_s)
+        return max(WAKE_S, self._breaker.left_s() if self._breaker.why else 0.0, min(waits))
 
     async def _finish(self) -> None:
         if self._tasks:
@@ -105,43 +128,66 @@ class Carrier:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _turn(self, conn: Connection, pool: AsyncConnectionPool) -> int:
+    async def _turn(self, conn: Connection, pool: AsyncConnectionPool, hint: Hint) -> int:
         """Take what is due; how many were taken."""
         for task in [task for task in self._tasks if task.done()]:
             del self._tasks[task]
             task.result()  # a bug of ours, or a test's kill: stop loudly
-        free = TOGETHER - len(self._tasks)
-        if free <= 0 or time.monotonic() < self._closed_until:
+        free = self._breaker.free(TOGETHER, len(self._tasks))
+        if free <= 0:
             return 0
-        if not self._tasks:
-            await owed.give_up(conn, self._receiver.name)
+        if hint.heard != self._heard or (self._stale and not self._ahead):
+            self._heard, self._stale = hint.heard, False
+            await self._look(conn)
         taken = 0
-        for query, work in ((owed.READY, self._carry), (owed.CARE, self._care)):
-            look = Look(self._receiver.name, self._waiting(), [row.order for row in self._tasks.values()], free - taken)
-            for row in await owed.due(conn, query, look) if look.limit > 0 else ():
-                if row.order in {other.order for other in self._tasks.values()}:
-                    continue
-                task = asyncio.create_task(self._guarded(work, pool, row), name=row.id)
-                task.add_done_callback(self._done)
-                self._tasks[task] = row
-                taken += 1
+        while self._ahead and taken < free:
+            taken += self._begin(pool, self._ahead.popleft())
         return taken
+
+    async def _look(self, conn: Connection) -> None:
+        now = self._clock()
+        if self._refused or now - self._gave_up > GIVE_UP_S:
+            self._refused, self._gave_up = False, now
+            await owed.give_up(conn, self._receiver.name)
+        self._paused = {lane: until for lane, until in self._paused.items() if until > now}
+        busy = [row.order for row in self._tasks.values()]
+        look = Look(self._receiver.name, list(self._paused), busy, AHEAD)
+        self._ahead = deque(await due(conn, WORK, look))
+
+    def _begin(self, pool: AsyncConnectionPool, row: Row) -> bool:
+        if row.order in {other.order for other in self._tasks.values()} or row.lane in self._paused:
+            return False
+        work = self._care if row.state == "done" else self._carry
+        if self._paced is not None and row.state != "done":
+            if self._paced.edits(row.obligation):
+                work = self._skip if row.newer and row.state == "owed" else work
+                row = row._replace(body=row.latest or row.body)  # whenever it is made, it says what holds now
+            asking = row.state == "attempting"
+            wait = 0.0 if work == self._skip else self._paced.pace(row.obligation, asking=asking)
+            if wait > 0:
+                self._paused[row.lane] = self._clock() + wait
+                return False
+        task = asyncio.create_task(self._guarded(work, pool, row), name=row.id)
+        task.add_done_callback(self._done)
+        self._tasks[task] = row
+        return True
 
     def _done(self, _task: asyncio.Task[None]) -> None:
         if self._hint is not None:
             self._hint.give()
 
-    def _waiting(self) -> list[str]:
-        now = time.monotonic()
-        self._paused = {destination: until for destination, until in self._paused.items() if until > now}
-        return list(self._paused)
-
-    async def _guarded(self, work: Callable[..., object], pool: AsyncConnectionPool, row: Row) -> None:
+    async def _guarded(
+        self, work: Callable[[AsyncConnectionPool, Row], Awaitable[None]], pool: AsyncConnectionPool, row: Row
+    ) -> None:
         try:
-            await work(pool, row)  # type: ignore[misc]
+            await work(pool, row)
         except (psycopg.OperationalError, PoolTimeout):
             # The intent stays without an answer, and is asked about.
             log.warning("%s: the database went away while %s was carried", self._receiver.name, row.id)
+
+    async def _skip(self, pool: AsyncConnectionPool, row: Row) -> None:
+        async with pool.connection() as conn:
+            await owed.skip(conn, row)
 
     async def _carry(self, pool: AsyncConnectionPool, row: Row) -> None:
         if row.state == "attempting":
@@ -149,16 +195,15 @@ class Carrier:
             return
         self._at("taken", row)
         async with pool.connection() as conn:
-            references = await owed.references(conn, row)
             began = time.monotonic()
-            nonce = await owed.intend(conn, row, self._pace.ask_after_s)
-        if nonce is None:
+            intent = await owed.intend(conn, row, self._pace.ask_after_s)
+        if intent is None:
             return
         self._at("intent", row)
         if time.monotonic() - began > self._pace.ask_after_s - self._pace.call_timeout_s:
             return  # this process was held up: by the time of the answer others may be asking
-        row = row._replace(attempt=row.attempt + 1, state="attempting", nonce=nonce)
-        answer = await self._called(self._receiver.carry(row.obligation, references, nonce))
+        row = row._replace(attempt=row.attempt + 1, state="attempting", nonce=intent.nonce)
+        answer = await self._called(self._receiver.carry(row.obligation, intent.references, intent.nonce))
         self._at("called", row)
         await self._answered(pool, row, answer, doubt=row.attempt > 1)
 
@@ -180,12 +225,12 @@ class Carrier:
             await self._answered(pool, row, found, doubt=True)
             return
         self._meters.asked(self._receiver.name, row.kind, type(found).__name__.lower())
+        await self._heed(pool, row, found)
         async with pool.connection() as conn:
             await owed.unseen(conn, row, found)
 
     async def _answered(self, pool: AsyncConnectionPool, row: Row, answer: Answer, *, doubt: bool) -> None:
         self._meters.answered(self._receiver.name, row.kind, answer)
-        self._heed(row, answer)
         audits = self._pace.audits_s if doubt and row.kind in self._receiver.confirmed else ()
         async with pool.connection() as conn:
             kept = await owed.answered(conn, row, answer, audits[0] if audits else None)
@@ -195,6 +240,7 @@ class Carrier:
                 )
                 await owed.doubled(conn, row)
         self._at("answered", row)
+        await self._heed(pool, row, answer)
 
     async def _care(self, pool: AsyncConnectionPool, row: Row) -> None:
         step = "confirm" if row.confirm_at is not None else "audit"
@@ -202,7 +248,7 @@ class Carrier:
         act = self._receiver.confirm if step == "confirm" else self._receiver.audit
         answer = await self._called(act(row.obligation, row.done))
         self._at(f"{step}ed", row)
-        self._heed(row, answer)
+        await self._heed(pool, row, answer)
         later = self._pace.audits_s[row.audits + 1 :] if step == "audit" else ()
         if step == "audit" and isinstance(answer, Done) and answer.reference:
             self._meters.retired(self._receiver.name, len(answer.reference.split()))
@@ -222,13 +268,16 @@ class Carrier:
             return Unknown(_bug(self._receiver.name, error))
         return answer
 
-    def _heed(self, row: Row, answer: Answer) -> None:
+    async def _heed(self, pool: AsyncConnectionPool, row: Row, answer: Answer | Absent | Blind) -> None:
         """What an answer means for the others."""
-        if isinstance(answer, NotDone) and answer.after_s:
-            self._paused[row.destination] = time.monotonic() + answer.after_s
-        if isinstance(answer, Refused) and answer.why.startswith(CREDENTIALS):
-            log.error("%s refuses our credentials: nothing is sent for %g s", self._receiver.name, REST_S)
-            self._closed_until = time.monotonic() + REST_S
+        if isinstance(answer, NotDone) and answer.after_s and not answer.why.startswith((ALONE, QUOTA)):
+            self._paused[row.lane] = self._clock() + answer.after_s
+        self._refused = self._refused or isinstance(answer, Refused)
+        let_in_again = self._breaker.heed(answer)
+        self._meters.left_alone(self._receiver.name, self._breaker.why)
+        if let_in_again:
+            async with pool.connection() as conn:
+                await owed.owe_again(conn, self._receiver.name)
 
 
 def _bug(receiver: str, error: Exception) -> str:

@@ -26,6 +26,14 @@ class Meters:
             "tocsin_receiver_missing", "1: it has no address or token", ("receiver",), registry=registry
         )
 
+        self._alone = Gauge(
+            "tocsin_receiver_left_alone", "1: nothing is sent for a while", ("receiver", "reason"), registry=registry
+        )
+
+    def left_alone(self, receiver: str, why: str) -> None:
+        for reason in ("trouble", "quota", "credentials"):
+            self._alone.labels(receiver, reason).set(reason == why)
+
     def answered(self, receiver: str, kind: str, answer: Answer) -> None:
         self._answers.labels(receiver, kind, answer.__struct_config__.tag).inc()
 

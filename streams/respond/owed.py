@@ -11,100 +11,55 @@ import msgspec
 from psycopg.sql import SQL, Identifier
 
 from ..database import Connection
-from ..records import Answer, Done, NotDone, Obligation, Receipt, Refused, Unknown
+from ..records import Answer, Done, NotDone, Receipt, Refused, Unknown
+from .ready import CARE, READY, Look, Row, due
 from .receivers.protocol import CREDENTIALS, Absent, Blind
+
+__all__ = ["CARE", "READY", "Look", "Row", "due"]
 
 BACKOFF_S_MAX = 300.0
 DOUBLINGS_MAX = 16  # a float has an end, an outage of days fails more often than that
 WHY_MAX = 1000
 
-_COLUMNS: LiteralString = """o.id, o.incident, o.kind, o.ordinal, o.destination, o.body, o.after, o.at, o.state,
-    o.attempt, o.failures, o.nonce, o.started, o.reference, o.url, o.confirm_at, o.audits"""
+_REFERENCES: LiteralString = """(
+    SELECT jsonb_object_agg(id, jsonb_build_array(reference, url)) FROM obligations
+    WHERE state = 'done' AND reference IS NOT NULL
+      AND (id = ANY(%(after)s) OR (incident = %(incident)s AND incident <> '')))"""
+_INTENT: LiteralString = """WITH taken AS (
+        UPDATE obligations SET state = 'attempting', attempt = attempt + 1, nonce = %(nonce)s, started = now(),
+            ask_after = now() + make_interval(secs => %(ask_after_s)s)
+        WHERE id = %(id)s AND state = 'owed' AND attempt = %(attempt)s RETURNING id, attempt
+    ), noted AS (
+        INSERT INTO attempts (obligation, attempt, step, nonce) SELECT id, attempt, 'call', %(nonce)s FROM taken
+    ) SELECT {references} FROM taken""".replace("{references}", _REFERENCES)
 
-# An obligation of another receiver that was refused is waited for in vain: it only leaves no reference.
-_AFTER_MET: LiteralString = """NOT EXISTS (
-    SELECT 1 FROM unnest({row}.after) AS named(id) LEFT JOIN obligations p ON p.id = named.id
-    WHERE p.id IS NULL OR p.state IN ('owed', 'attempting')
-       OR (p.state IN ('refused', 'expired') AND p.receiver = {row}.receiver))"""
-
-# Near a limit, what opens an incident goes before what adds to one.
-READY: LiteralString = (
-    """SELECT {columns} FROM obligations o
-    WHERE o.receiver = %(receiver)s AND o.state IN ('owed', 'attempting') AND o.not_before <= now()
-      AND (o.state = 'owed' OR o.ask_after <= now())
-      AND NOT o.destination = ANY(%(paused)s) AND NOT (o.incident || ' ' || o.destination) = ANY(%(busy)s)
-      AND {met} AND NOT EXISTS (
-        SELECT 1 FROM obligations e
-        WHERE e.incident = o.incident AND e.destination = o.destination AND e.seq < o.seq
-          AND e.state IN ('owed', 'attempting') AND {met_before})
-    ORDER BY o.ordinal > 1 OR o.kind NOT IN ('page', 'ticket'), o.seq LIMIT %(limit)s""".replace("{columns}", _COLUMNS)
-    .replace("{met}", _AFTER_MET.replace("{row}", "o"))
-    .replace("{met_before}", _AFTER_MET.replace("{row}", "e"))
-)
-
-CARE: LiteralString = """SELECT {columns} FROM obligations o
-    WHERE o.receiver = %(receiver)s AND coalesce(o.confirm_at, o.audit_at) <= now()
-      AND NOT o.destination = ANY(%(paused)s) AND NOT (o.incident || ' ' || o.destination) = ANY(%(busy)s)
-    ORDER BY o.confirm_at IS NULL, o.seq LIMIT %(limit)s""".replace("{columns}", _COLUMNS)
+# The attempt's answer, the obligation's state, the receipt, and a hint for those who wait for a ticket: at once.
+_ANSWERED: LiteralString = """WITH ended AS (
+        UPDATE attempts SET answered = clock_timestamp(), answer = %(answer)s, why = %(said)s WHERE id =
+        (SELECT max(id) FROM attempts WHERE obligation = %(id)s AND attempt = %(attempt)s AND answered IS NULL)
+    ), moved AS (
+        UPDATE obligations SET {} WHERE id = %(id)s AND state = 'attempting' AND attempt = %(attempt)s RETURNING state
+    ), told AS (
+        INSERT INTO inbox (record) SELECT %(receipt)s::jsonb FROM moved WHERE %(receipt)s::text IS NOT NULL
+    ) SELECT CASE WHEN %(awaited)s AND state = 'done' THEN pg_notify('tocsin_obligations', '') END FROM moved"""
 
 
-class Row(NamedTuple):
-    id: str
-    incident: str
-    kind: Any
-    ordinal: int
-    destination: str
-    body: dict[str, Any]
-    after: list[str]
-    at: datetime | None
-    state: str
-    attempt: int
-    failures: int
-    nonce: str | None
-    started: datetime | None
-    reference: str | None
-    url: str | None
-    confirm_at: datetime | None
-    audits: int
+class Intent(NamedTuple):
+    """An attempt that may begin."""
 
-    @property
-    def obligation(self) -> Obligation:
-        return Obligation(
-            self.id, self.incident, self.kind, self.ordinal, self.destination, self.body, tuple(self.after), self.at
-        )
-
-    @property
-    def order(self) -> str:
-        """One at a time, in the order in which they were promised: per incident and destination."""
-        return f"{self.incident} {self.destination}"
-
-    @property
-    def done(self) -> Done:
-        return Done(self.reference or "", self.url)
-
-
-class Look(NamedTuple):
-    """Which obligations may be taken now."""
-
-    receiver: str
-    paused: Sequence[str]
-    busy: Sequence[str]
-    limit: int
-
-
-async def due(conn: Connection, query: LiteralString, look: Look) -> list[Row]:
-    given = {**look._asdict(), "paused": list(look.paused), "busy": list(look.busy)}
-    cursor = await conn.execute(query, given)
-    return [Row(*row) for row in await cursor.fetchall()]
+    nonce: str
+    references: dict[str, Done]
 
 
 async def references(conn: Connection, row: Row) -> dict[str, Done]:
     """What `after` came to, and everything else that was done for the incident."""
-    cursor = await conn.execute(
-        "SELECT id, reference, url FROM obligations WHERE state = 'done' AND (id = ANY(%s) OR (incident = %s AND incident <> ''))",
-        [row.after, row.incident],
-    )
-    return {name: Done(reference, url) for name, reference, url in await cursor.fetchall() if reference is not None}
+    cursor = await conn.execute("SELECT " + _REFERENCES, {"after": row.after, "incident": row.incident})
+    found = await cursor.fetchone()
+    return _references(found[0] if found else None)
+
+
+def _references(found: dict[str, Any] | None) -> dict[str, Done]:
+    return {name: Done(reference, url) for name, (reference, url) in (found or {}).items()}
 
 
 async def known(conn: Connection, row: Row) -> Done | None:
@@ -118,19 +73,22 @@ async def known(conn: Connection, row: Row) -> Done | None:
     return Done(found[0], found[1]) if found and found[0] else None
 
 
-async def intend(conn: Connection, row: Row, ask_after_s: float) -> str | None:
+async def intend(conn: Connection, row: Row, ask_after_s: float) -> Intent | None:
     """The intent of the next attempt, committed before anything leaves. None: somebody else has taken it."""
     nonce = hashlib.blake2b(f"{row.id}#{row.attempt + 1}".encode(), digest_size=12).hexdigest()
-    async with conn.transaction():
-        cursor = await conn.execute(
-            "UPDATE obligations SET state = 'attempting', attempt = attempt + 1, nonce = %s, started = now(),"
-            " ask_after = now() + make_interval(secs => %s) WHERE id = %s AND state = 'owed' AND attempt = %s",
-            [nonce, ask_after_s, row.id, row.attempt],
-        )
-        if cursor.rowcount == 0:
-            return None
-        await _began(conn, row._replace(attempt=row.attempt + 1, nonce=nonce), "call")
-    return nonce
+    given = {"nonce": nonce, "ask_after_s": ask_after_s, "id": row.id, "attempt": row.attempt}
+    cursor = await conn.execute(_INTENT, {**given, "after": row.after, "incident": row.incident})
+    found = await cursor.fetchone()
+    return Intent(nonce, _references(found[0])) if found else None
+
+
+async def skip(conn: Connection, row: Row) -> None:
+    """An edit that a newer one follows need not be made."""
+    await conn.execute(
+        "UPDATE obligations SET state = 'expired', why = 'a newer edit follows', settled_at = now()"
+        " WHERE id = %s AND state = 'owed' AND attempt = %s",
+        [row.id, row.attempt],
+    )
 
 
 async def ask(conn: Connection, row: Row, ask_after_s: float) -> bool:
@@ -157,27 +115,20 @@ async def answered(conn: Connection, row: Row, answer: Answer, audit_s: float | 
             given: dict[str, Any] = {"reference": kept(reference), "url": url and kept(url)}
             given |= {"audit_s": audit_s, "confirm": row.kind == "ticket"}
         case NotDone(why, after_s):
-            change = "state = 'owed', failures = failures + 1, why = %(why)s"
+            change = "state = 'owed', failures = failures + %(failed)s, why = %(why)s"
             change += ", not_before = now() + make_interval(secs => %(delay)s)"
-            given = {"why": kept(why), "delay": max(after_s or 0.0, backoff(row.id, row.failures))}
+            # Whoever says when to come back is well.
+            given = {"why": kept(why), "failed": int(not after_s), "delay": after_s or backoff(row.id, row.failures)}
         case Refused(why):
             change = "state = 'refused', why = %(why)s, settled_at = now()"
             given = {"why": kept(why)}
         case Unknown(why):
             change, given = "why = %(why)s", {"why": kept(why)}
-    async with conn.transaction():
-        await _ended(conn, row, _word(answer), given.get("why"))
-        cursor = await conn.execute(
-            SQL(
-                "UPDATE obligations SET {} WHERE id = %(id)s AND state = 'attempting' AND attempt = %(attempt)s"
-            ).format(SQL(change)),
-            {**given, "id": row.id, "attempt": row.attempt},
-        )
-        if cursor.rowcount == 0:
-            return False
-        if isinstance(answer, Done | Refused):
-            await tell(conn, [_receipt(row, answer)])
-    return True
+    receipt = _receipt(row, answer) if isinstance(answer, Done | Refused) else None
+    given |= {"id": row.id, "attempt": row.attempt, "answer": _word(answer), "said": given.get("why")}
+    given |= {"receipt": receipt and msgspec.json.encode(receipt).decode(), "awaited": row.kind == "ticket"}
+    cursor = await conn.execute(SQL(_ANSWERED).format(SQL(change)), given)
+    return await cursor.fetchone() is not None
 
 
 async def unseen(conn: Connection, row: Row, found: Absent | Blind) -> None:

@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 from ...records import Answer, Done, Obligation
 
 CREDENTIALS = "credentials: "  # how a refusal begins that every other obligation would meet too
+QUOTA = "quota: "  # how a NotDone begins whose wait is everything's
+ALONE = "this one: "  # how a NotDone begins whose wait is nobody else's
 
 References = Mapping[str, Done]  # what the incident's other obligations came to, by obligation
 
