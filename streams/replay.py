@@ -168,6 +168,7 @@ class Replay:
                 yield from self._owed(self.book.sighted(saying))
             elif isinstance(saying, Exposure):
                 self.gates.exposure(saying)
+                yield from self._owed(self.book.exposure(saying))
         for isolated in self.detection.isolated():
             yield self._noted(_letter(isolated))
 

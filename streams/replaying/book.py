@@ -11,8 +11,9 @@ import msgspec
 
 from ..detect.catalogue import DETECTORS
 from ..policy import Policy
-from ..records import Finding, Incident, Obligation, Sighted
+from ..records import Exposure, Finding, Incident, Obligation, Sighted
 from ..respond import book
+from ..respond.minutes import advanced
 from ..respond.routing import BookValues
 
 Address = tuple[str, str]  # decider and key
@@ -37,11 +38,17 @@ class Book:
         self._wakes: dict[Address, datetime] = {}
         self._due: list[tuple[datetime, Address]] = []
         self._now: datetime | None = None
+        self._minute_s = policy.time.minute_s
         self.incidents: dict[str, Incident] = {}
         self.isolated: list[book.Isolated] = []  # deciders that raised; whoever reads this empties it
 
     def sighted(self, finding: Finding) -> Iterator[Obligation | Incident]:
         yield from self.take(Sighted(finding, self._at(finding.at)))
+
+    def exposure(self, exposure: Exposure) -> Iterator[Obligation | Incident]:
+        """A closed minute: so far its agent has worked on."""
+        for record in advanced((exposure,), self._minute_s, self._at(exposure.at)):
+            yield from self.take(record)
 
     def take(self, record: Any) -> Iterator[Obligation | Incident]:
         """What the deciders say to a sighting or to what a person did; the wall clock goes on to then."""

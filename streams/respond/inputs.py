@@ -40,7 +40,8 @@ class Input(NamedTuple):
     record: Any  # None: it cannot be read, `letter` says why
     position: Position
     raw: bytes | None
-    read: Read | None = None  # a finding
+    kind: str = "finding"  # exposure, inbox, wake; empty: only that it was read
+    read: Read | None = None  # what the log had
     inbox: int | None = None  # what somebody told us
     wake: tuple[str, str] | None = None  # a due time: decider and key
     letter: DeadLetter | None = None
@@ -55,28 +56,32 @@ def sighted(read: Read, epoch: int, now: datetime) -> Input:
     topic, _, partition = read.part.rpartition("/")
     found = Input(None, Position(f"{topic}/{epoch}/{partition}", read.offset), read.value, read=read)
     try:
-        finding = _finding.decode(_storable(read.value or b""))
+        finding = _finding.decode(storable(read.value or b""))
         if not finding.id:
             raise msgspec.ValidationError("a finding without an id - at `$.id`")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return found._replace(letter=found.buried(UNDECODABLE, f"{type(error).__name__}: {error}"))
+        return refused(found, error)
     return found._replace(record=Sighted(finding, now))
+
+
+def refused(found: Input, error: Exception) -> Input:
+    return found._replace(letter=found.buried(UNDECODABLE, f"{type(error).__name__}: {error}"))
 
 
 def told(number: int, record: str) -> Input:
     raw = record.encode()
-    found = Input(None, Position("inbox/0/0", number), raw, inbox=number)
+    found = Input(None, Position("inbox/0/0", number), raw, "inbox", inbox=number)
     try:
         return found._replace(record=_told.decode(raw))
     except msgspec.DecodeError as error:
-        return found._replace(letter=found.buried(UNDECODABLE, f"{type(error).__name__}: {error}"))
+        return refused(found, error)
 
 
 def woken(record: Any, wake: tuple[str, str]) -> Input:
-    return Input(record, Position("due/0/0", 0), encode(record), wake=wake)
+    return Input(record, Position("due/0/0", 0), encode(record), "wake", wake=wake)
 
 
-def _storable(value: bytes) -> bytes:
+def storable(value: bytes) -> bytes:
     """PostgreSQL keeps no NUL in text: it is replaced where it stands, as a broken character would be."""
     if b"\\u0000" not in value:
         return value

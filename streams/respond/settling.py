@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from ..settle import TURN, LogReader, advance, positions
 from . import book_rows as rows
 from .inputs import UNSTORABLE, Input, sighted, told, woken
 from .meters import Meters
+from .minutes import Minutes
 from .shelf import Address, Shelf
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,8 @@ class Names(NamedTuple):
     incidents: str
     deadletters: str
     epoch: int = 1
+    exposure: str = ""  # empty: event time is not read
+    minute_s: int = 60  # what one of its records covers
 
 
 def nothing(_step: str) -> None:
@@ -110,17 +114,24 @@ class Settling:
                 return
             await self.began(lock.conn)
             at = await positions(lock.conn, READER)
-            source = LogReader(self._bootstrap, (self._names.findings,))
-            await source.start({part: next_ for part, next_ in at.items() if part != TURN})
+            known = {part: next_ for part, next_ in at.items() if part != TURN}
+            source, names = LogReader(self._bootstrap, (self._names.findings,)), self._names
+            minutes = Minutes(self._bootstrap, names.exposure, names.epoch, names.minute_s)
             try:
-                await self._turns(lock.conn, source, at, hint)
+                await source.start(known)
+                await minutes.start(known)
+                await self._turns(lock.conn, source, minutes, at, hint)
             finally:
                 await source.stop()
+                await minutes.stop()
 
-    async def _turns(self, conn: Connection, source: LogReader, at: dict[str, int], hint: Hint) -> None:
+    async def _turns(
+        self, conn: Connection, source: LogReader, minutes: Minutes, at: dict[str, int], hint: Hint
+    ) -> None:
         shelf = Shelf(self._book.deciders)
         while not self._stopping.is_set():
             batch = await self._gather(conn, source, hint)
+            batch += await minutes.batch(datetime.now(UTC))
             if batch:
                 await self._settle(conn, shelf, at, batch)
             self.progress()
@@ -205,9 +216,8 @@ class Settling:
         return letters
 
     def _count(self, batch: list[Input], letters: list[DeadLetter], isolated: int) -> None:
-        self._meters.settled("finding", sum(one.read is not None for one in batch))
-        self._meters.settled("inbox", sum(one.inbox is not None for one in batch))
-        self._meters.settled("wake", sum(one.wake is not None for one in batch))
+        for kind, count in Counter(one.kind for one in batch if one.kind).items():
+            self._meters.settled(kind, count)
         for letter in letters:
             self._meters.letter(letter.reason)
         self._handled += len(batch)

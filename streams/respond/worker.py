@@ -73,6 +73,8 @@ async def run(
         topics.named(topics.INCIDENTS, settings.generation),
         topics.named(topics.DEADLETTERS, settings.generation),
         settings.epoch,
+        topics.named(topics.EXPOSURE, settings.generation),
+        policy.time.minute_s,
     )
     settling = Settling(settings.database, settings.kafka, names, WiredBook(settings, policy), meters, reached=reached)
     settling.progress = progress
