@@ -110,6 +110,15 @@ class Expired(Struct, frozen=True, tag="expired", tag_field="record", omit_defau
     at: datetime
 
 
+class Worsened(Struct, frozen=True, tag="worsened", tag_field="record"):
+    """An incident that `incident` speaks for is more severe than it was."""
+
+    incident: str
+    title: str  # the other one's
+    severity: Severity
+    at: datetime
+
+
 class Advanced(Struct, frozen=True, tag="advanced", tag_field="record", omit_defaults=True):
     """Event time of one agent in one environment, from its closed minutes; the agent `` is all of them together."""
 

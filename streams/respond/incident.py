@@ -11,7 +11,7 @@ from ..records import (
     Acknowledgement,
     Assignment,
     Cleared,
-    Done,
+    Expired,
     Grouped,
     Incident,
     Merge,
@@ -22,11 +22,13 @@ from ..records import (
     Receipt,
     Released,
     Sighted,
+    Speaks,
     Split,
     Tick,
+    Worsened,
 )
 from ..step import Order, Step
-from . import apart, escalation, quiet
+from . import apart, escalation, listening, quiet
 from .deciding import DRY_RUN, decided, reopened
 from .explaining import CAUSED, Explaining
 from .life import (
@@ -34,19 +36,13 @@ from .life import (
     PAST_MAX,
     Life,
     alone,
-    answered,
     asking,
-    awake,
-    episode,
-    held,
     held_under,
-    let_go,
     missing,
     noted,
     notices,
     put,
     shared,
-    speaker,
     wake,
 )
 from .recurrence import judge
@@ -74,6 +70,9 @@ class IncidentLife:
         Split,
         Merge,
         Passed,
+        Speaks,
+        Worsened,
+        Expired,
     )
     order: Order = "near"
 
@@ -88,7 +87,9 @@ class IncidentLife:
         return record.incident.rpartition("#")[0] or None  # an umbrella belongs to no incident
 
     def step(self, memory: Life | None, record: Any) -> Step[Life]:
-        step = quiet.watching(self.values, held_under(self.values.policy, self._step(memory, record)))
+        step = escalation.timed(self.values, memory, self._step(memory, record), record)
+        step = apart.followed(memory, step, record)
+        step = quiet.watching(self.values, held_under(self.values.policy, step))
         return Step(step.remember, step.say, wake(step.remember))
 
     def _step(self, memory: Life | None, record: Any) -> Step[Life]:
@@ -99,17 +100,17 @@ class IncidentLife:
         if isinstance(record, Outcome):
             return reopened(memory, record) if record.reopened else decided(memory, record)
         if isinstance(record, Acknowledgement):
-            return _acknowledged(memory, record)
+            return listening.acknowledged(memory, record)
         if isinstance(record, Receipt):
-            return _answered(memory, record)
+            return listening.receipted(memory, record)
         if isinstance(record, Grouped):
-            return _grouped(memory, record)
+            return listening.grouped(memory, record)
         if isinstance(record, Released):
-            return _released(memory, record)
+            return listening.released(memory, record)
         if isinstance(record, Obligation):
-            return _owed(memory, record)
+            return listening.owed(memory, record)
         if isinstance(record, Cleared):
-            return _weighed(memory, record) if record.by == "group" else _cleared(memory, record)
+            return listening.weighed(memory, record) if record.by == "group" else listening.cleared(memory, record)
         return self._decreed(memory, record)
 
     def _decreed(self, life: Life, record: Any) -> Step[Life]:
@@ -120,6 +121,12 @@ class IncidentLife:
             return apart.split(life, record)
         if isinstance(record, Merge):
             return apart.merged(life, record)
+        if isinstance(record, Speaks):
+            return apart.speaks(life, record)
+        if isinstance(record, Worsened):
+            return apart.worsened(life, record)
+        if isinstance(record, Expired):
+            return listening.expired(life, record)
         if isinstance(record, Passed):
             return quiet.passed(self.values, life, record)
         if isinstance(record, Tick):
@@ -149,6 +156,8 @@ class IncidentLife:
         incident = quiet.returned(before, incident, finding)
         life = replace(life, incident=incident, tally=tally)
         step = self._told(noted(life, record, mark), record, before)
+        if incident.stage == "merged":
+            return apart.rose(step, before, incident, record.at)
         news = quiet.news(before, incident)
         if not news or incident.stage in OVER or finding.dry_run:
             return step
@@ -163,6 +172,7 @@ class IncidentLife:
             return self._told(noted(Life(incident, tally, record.at, (), ()), record, mark), record, incident)
         title = f"{REGRESSED}{incident.title}" if before.outcome == "fixed" else incident.title
         incident = replace(incident, title=title, previous_ticket=before.ticket, previous=_previous(life, before))
+        incident = replace(incident, apart=before.apart)
         past = (*life.past, replace(before, evidence=()))[-PAST_MAX:]
         kept = tuple(key for key in life.shared if not key.startswith(CAUSED))  # where the one before is known
         new = Life(incident, tally, record.at, life.known, life.recent, since=life.horizon, past=past, shared=kept)
@@ -183,8 +193,8 @@ class IncidentLife:
         longer = _minute(incident.last_seen) > _minute(before.last_seen)
         goes_on = longer and self.explaining.bigger(incident.detector)  # it explains others for as long as it is seen
         news = {key for key in life.shared if key in fresh or (goes_on and not key.startswith(CAUSED))}
-        seen = notices(life, incident, ("seen",), record.at)
-        return Step(life, (incident, *(one for one in seen if one.grouping in news)))
+        seen = (one for one in notices(life, incident, ("seen",), record.at) if one.grouping in news)
+        return Step(life, (incident, *seen, *escalation.again(life, record.at)))
 
 
 def _previous(life: Life, before: Incident) -> Previous:
@@ -201,85 +211,3 @@ def _belated(life: Life) -> Step[Life]:
 
 def _minute(at: datetime) -> int:
     return int(at.timestamp() // 60)
-
-
-def _acknowledged(life: Life, record: Acknowledgement) -> Step[Life]:
-    incident = life.incident
-    late = incident.stage not in ("open", "mitigated") or incident.acknowledged_by is not None
-    if incident.id != record.incident or late:
-        return Step(life)
-    stage = incident.stage if incident.stage == "mitigated" else "acknowledged"
-    incident = replace(incident, stage=stage, acknowledged_by=record.actor)
-    return Step(replace(life, incident=incident), (incident, *alone(incident, ("update",), record.at)))
-
-
-def _answered(life: Life, record: Receipt) -> Step[Life]:
-    incident = episode(life, record.incident)
-    if incident is None or not isinstance(record.answer, Done):
-        return Step(life)
-    answer = record.answer
-    if record.kind == "ticket" and incident.ticket is None:
-        incident = replace(incident, ticket=answer.reference, ticket_url=answer.url)
-    elif record.kind == "page" and incident.page is None:
-        incident = replace(incident, page=answer.reference)
-    else:
-        return Step(life)  # the first recorded reference wins
-    return Step(put(life, incident), (incident,))
-
-
-def _grouped(life: Life, record: Grouped) -> Step[Life]:
-    incident = life.incident
-    if incident.id != record.incident or incident.stage in OVER or record.parent == incident.id:
-        return Step(life)
-    life = answered(life, record.grouping, f"{record.why}:{record.parent}")
-    if "ticket" not in incident.told:
-        return held(life)
-    parent = speaker(life.spoken_for.values())
-    if parent == incident.parent:
-        return Step(life)
-    incident = replace(awake(incident), stage="merged", parent=parent)
-    # A ticket is closed once; should the parent change afterwards, the page says so.
-    want = "update" if "transition" in incident.told else "duplicate"
-    title = record.title if parent == record.parent else ""
-    asks = tuple(replace(due, explained=title) for due in alone(incident, (want,), record.at))
-    return Step(replace(life, incident=incident), (incident, *asks))
-
-
-def _released(life: Life, record: Released) -> Step[Life]:
-    incident = life.incident
-    if incident.id != record.incident or incident.stage in OVER or not incident.held:
-        return Step(life)
-    life = answered(life, record.grouping, None)
-    return let_go(life, record.at, anyway=record.by != "group")
-
-
-def _owed(life: Life, record: Obligation) -> Step[Life]:
-    incident = episode(life, record.incident)
-    if incident is None or incident.told.get(record.kind, 0) >= record.ordinal:
-        return Step(life)
-    return Step(replace(put(life, replace(incident, told={**incident.told, record.kind: record.ordinal})), unsaid=True))
-
-
-def _weighed(life: Life, record: Cleared) -> Step[Life]:
-    """A group's answer: should another group change its mind, this one's is still known."""
-    due = record.due
-    if due.incident.id != life.incident.id or not {"page", "ticket"} & set(due.want):
-        return Step(life)
-    return Step(answered(life, due.grouping, record.held))
-
-
-def _cleared(life: Life, record: Cleared) -> Step[Life]:
-    """The owner's answer: why people were not told, or that they were."""
-    before = incident = episode(life, record.due.incident.id)
-    if incident is None:
-        return Step(life)
-    if {"page", "ticket"} & set(record.due.want):
-        reasons = (record.held,) if record.held else ()
-        held = tuple(sorted({*reasons, *(() if life.asked else incident.held)}))
-        incident = replace(incident, held=held, parent=incident.parent if incident.stage == "merged" else speaker(held))
-    if record.due.incident.changed and not incident.changed:
-        incident = replace(incident, changed=record.due.incident.changed)
-    said = (incident,) if life.unsaid or incident != before else ()
-    if not said and not life.asked:
-        return Step(life)
-    return Step(replace(put(life, incident), asked=False, unsaid=False), said)

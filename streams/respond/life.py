@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ..records import Due, Incident, Sighted
 from ..step import Step
-from .routing import pages
+from .routing import unpaged
 from .sighting import Tally, Timed, earliest, releases_of
 
 RECENT_MAX = 64
@@ -22,6 +22,7 @@ OVER = ("resolved", "closed")
 SHARED_MAX = 48  # groups that weigh one incident: more of its events are not looked for
 STILL_SEEN = timedelta(minutes=10)
 CLOCKS = timedelta(seconds=1)  # clocks differ by that: a cause may seem to begin after what it caused
+PERSON = "person"  # in place of a group, where a person says who speaks for it
 PARENT = "parent"  # source of an outcome that a grouped incident takes over; its reason is the parent's id
 
 
@@ -47,6 +48,8 @@ class Life(Struct, frozen=True, array_like=True):
     close_at: datetime | None = None  # wall clock: what is quiet and nobody has decided on is closed
     watched: datetime | None = None  # event time: by then it should have been seen again, the clock was asked to say so
     because: str | None = None  # why people decided as they did, in their words
+    wanting: tuple[str, ...] = ()  # whom a silence or a storm keeps from being woken once more: escalate, worse
+    speaks: tuple[str, ...] = ()  # incidents that people merged into this one
 
 
 def noted(life: Life, record: Sighted, mark: str) -> Life:
@@ -60,9 +63,12 @@ def noted(life: Life, record: Sighted, mark: str) -> Life:
 
 
 def missing(incident: Incident) -> tuple[str, ...]:
+    """What people are owed of it. Of what is merged they are told by its parent."""
+    if incident.stage == "merged":
+        return ()
     if "ticket" not in incident.told:
         return ("page", "ticket")
-    return ("page",) if pages(incident) and "page" not in incident.told else ()
+    return ("page",) if unpaged(incident) else ()
 
 
 def asking(life: Life, want: tuple[str, ...], at: datetime) -> Step[Life]:
@@ -74,8 +80,7 @@ def asking(life: Life, want: tuple[str, ...], at: datetime) -> Step[Life]:
 
 def held(life: Life) -> Step[Life]:
     """Nobody was told of it, and this is why."""
-    reasons = life.spoken_for.values()
-    incident = replace(life.incident, held=tuple(sorted(set(reasons))), parent=speaker(reasons))
+    incident = replace(life.incident, held=tuple(sorted(set(life.spoken_for.values()))), parent=spokesman(life))
     return Step(replace(life, incident=incident), (incident,)) if incident != life.incident else Step(life)
 
 
@@ -85,7 +90,10 @@ def let_go(life: Life, at: datetime, *, anyway: bool = False) -> Step[Life]:
         return held(life)
     if at - life.heard_at > STILL_SEEN or life.incident.stage == "mitigated":
         return Step(life)
-    asks = questions(life, missing(life.incident), at)
+    want = missing(life.incident)
+    if not want:
+        return Step(life)
+    asks = questions(life, want, at)
     return Step(life if life.asked else replace(life, asked=True), asks)
 
 
@@ -114,6 +122,12 @@ def speaker(reasons: Iterable[str]) -> str | None:
     """Which incident speaks for it. A cause says more than company: `explained` comes before `grouped`."""
     first = min((one for one in reasons if one.startswith(SPOKEN_FOR)), default=None)
     return first.partition(":")[2] if first else None
+
+
+def spokesman(life: Life) -> str | None:
+    """Which incident speaks for it. A person's word is the last."""
+    said = life.spoken_for.get(PERSON)
+    return said.partition(":")[2] if said else speaker(life.spoken_for.values())
 
 
 def questions(life: Life, want: tuple[str, ...], at: datetime) -> tuple[Due, ...]:

@@ -73,7 +73,7 @@ class Telling:
         found: list[tuple[str, CommentDoc]] = []
         if "outcome" in want and "closing" not in want:
             found.append((f"outcome {incident.outcome}", writing.understood(values, incident)))
-        if want & {"raised", "worse"}:
+        if "raised" in want:
             found.append(("raised", writing.raised(values, incident, due.at)))
         if "recovered" in want:
             found.append(("recovered", writing.recovered_comment(values, incident, due.at)))

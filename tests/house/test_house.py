@@ -50,6 +50,7 @@ DECIDE = (
     "respond/writing*.py",
     "respond/incident.py",
     "respond/group.py",
+    "respond/listening.py",
     "respond/silence.py",
     "respond/owner.py",
     "respond/telling.py",
