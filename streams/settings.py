@@ -78,6 +78,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.prices or self.datadir / "prices.json"
 
     @property
+    def buttons(self) -> bool:
+        """Whether anybody hears a press on a button in Slack."""
+        return bool(self.slack_app_token or self.slack_signing_secret)
+
+    @property
     def pages(self) -> str:
         return (self.web_url or f"http://{self.web_host}:{self.web_port}").rstrip("/")
 

@@ -174,6 +174,7 @@ class Stage:
                 "TOCSIN_JIRA_TOKEN": "sandbox",
                 "TOCSIN_SLACK_URL": self.sandbox_urls["Slack"] + "/api/",
                 "TOCSIN_SLACK_TOKEN": "xoxb-sandbox",
+                "TOCSIN_SLACK_APP_TOKEN": "xapp-sandbox",
             }
         return {**os.environ, **given}
 

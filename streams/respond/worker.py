@@ -21,6 +21,8 @@ from ..settle import Publisher
 from . import book, oncalls
 from .believing import Believed, noted
 from .carry import Carrier, Pace, audits, nothing
+from .hearing.ears import Ears
+from .hearing.slack_socket import Socket
 from .meters import Meters
 from .receivers import http_wire, jira, jira_wire, oncall, pagerduty, slack, slack_wire, webhook
 from .receivers.protocol import Receiver
@@ -84,7 +86,7 @@ async def run(
     pace = Pace(settings.call_timeout_s, settings.ask_after_s, audits_s=audits(settings.audit_after_s))
     carriers = [Carrier(settings.database, receiver, pace, meters, reached=reached) for receiver in receivers]
     publisher = Publisher(settings.database, settings.kafka, reached=reached)
-    loops: list[Any] = [settling, publisher, *carriers]
+    loops: list[Any] = [settling, publisher, *carriers, *listening(settings, registry)]
     try:
         await together(loops, stop)
     finally:
@@ -117,7 +119,8 @@ def configured(settings: Settings, policy: Policy, meters: Meters, duty: oncall.
         found.append(jira.Jira(wire, empty_quiet_s=2 * settings.ask_after_s))
     if settings.slack_token:
         slack_ = slack_wire.Wire(settings.slack_url, settings.slack_token, timeout_s=settings.call_timeout_s)
-        found.append(slack.Slack(slack_, again_s=min(5.0, settings.ask_after_s / 4), oncall=duty))
+        again_s = min(5.0, settings.ask_after_s / 4)
+        found.append(slack.Slack(slack_, again_s=again_s, buttons=settings.buttons, oncall=duty))
     if keys := settings.pagerduty_services:
         events = http_wire.Wire(timeout_s=settings.call_timeout_s)
         found.append(pagerduty.PagerDuty(events, settings.pagerduty_url, keys))
@@ -129,6 +132,19 @@ def configured(settings: Settings, policy: Policy, meters: Meters, duty: oncall.
         if name not in there:
             log.warning("%s is not configured: what is owed there stays owed", name)
     return found
+
+
+def listening(settings: Settings, registry: CollectorRegistry) -> list[Socket]:
+    """Whoever hears presses on buttons: over a socket, where there is an app token. The web role hears signed HTTP."""
+    if not settings.slack_app_token or not settings.slack_token:
+        return []
+    bot, app = (
+        slack_wire.Wire(settings.slack_url, token, timeout_s=settings.call_timeout_s)
+        for token in (settings.slack_token, settings.slack_app_token)
+    )
+    ears = Ears(bot, settings.slack_team, topics.OUTCOMES.name, registry)
+    secure = settings.slack_url.startswith("https://")
+    return [Socket(settings.database, app, ears, registry, secure=secure)]
 
 
 def on_call(settings: Settings, policy: Policy) -> oncall.OnCall:

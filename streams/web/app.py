@@ -28,8 +28,10 @@ from ..learn.gates import decide
 from ..learn.inputs import Index
 from ..learn.values import gate_values
 from ..policy import Policy
+from ..respond.hearing.ears import Ears
+from ..respond.receivers.slack_wire import Wire
 from ..settings import Settings
-from . import api, pages
+from . import api, hooks, pages
 from .answers import told
 from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
@@ -48,18 +50,30 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     keys = Keys(settings.token)
     sinks = {"jira": bool(settings.jira_url), "slack": bool(settings.slack_token)}
     shop = Shop(pool, house, keys, sinks, topics.OUTCOMES.name)
+    wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
+    ears = Ears(wire, settings.slack_team, topics.OUTCOMES.name, registry)
     static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
             Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
             Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
+            Router("/", route_handlers=hooks.HANDLERS),
             static,
         ],
         dependencies={"shop": Provide(lambda: shop, sync_to_thread=False)},
         exception_handlers={Exception: told},
         lifespan=[lambda app: _opened(app, pool, house)],
+        on_shutdown=[ears.close],
         openapi_config=_openapi(),
-        state=State({"door": keys, "house": house, "reading": None, "secure": settings.pages.startswith("https://")}),
+        state=State(
+            {
+                "door": keys,
+                "house": house,
+                "hooks": hooks.Hooks(settings, shop, ears),
+                "reading": None,
+                "secure": settings.pages.startswith("https://"),
+            }
+        ),
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
     )

@@ -1,0 +1,1 @@
+"""What people press and what outside systems tell: checked, written down once, and only then acknowledged."""

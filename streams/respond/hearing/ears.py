@@ -1,0 +1,146 @@
+"""Writes down what was pressed: who may, where, about what; once, however often it is told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter
+
+from ...database import Connection
+from ...learn.recording import record_outcome
+from ...records import NotDone, Outcome, Refused, Unknown
+from ..receivers.slack_wire import Wire
+from .clicks import Click, Nonsense, clicks, record
+
+log = logging.getLogger(__name__)
+
+KEPT_S = 2 * 86_400
+TIDY_S = 3600.0
+STRANGER = "Only members of this workspace can do that."
+ELSEWHERE = "That works only where the incident was paged."
+UNKNOWN = "This incident is not known any more; nothing was changed."
+GARBLED = "That could not be understood; nothing was changed. The incident's page offers the same."
+
+
+class NotNow(Exception):
+    """It cannot be told whether it may be heard: it is not acknowledged, and told again."""
+
+
+class Reply(NamedTuple):
+    """What one person is told, and nobody else."""
+
+    channel: str
+    user: str
+    text: str
+
+
+class Ears:
+    """`wire`: of the bot, for who we are and for replies; `team`: whose members may press, empty: our own."""
+
+    def __init__(self, wire: Wire | None, team: str, outcomes_topic: str, registry: CollectorRegistry) -> None:
+        self._wire, self._team, self._topic = wire, team, outcomes_topic
+        self._tidied = 0.0
+        self._heard = Counter(
+            "tocsin_heard", "What was told from outside, by what became of it", ("source", "result"), registry=registry
+        )
+
+    def count(self, source: str, result: str) -> None:
+        self._heard.labels(source, result).inc()
+
+    async def pressed(
+        self, conn: Connection, payload: Any, source: str, once: Callable[[], Awaitable[None]] | None = None
+    ) -> list[Reply]:
+        """All or nothing; raises Nonsense, NotNow. `once` runs in the same transaction, before anything is written."""
+        found = clicks(payload)
+        team = await self._own_team() if found else ""
+        results, replies = [], []
+        async with conn.transaction():
+            if once is not None:
+                await once()
+            for click in found:
+                result, text = await self._click(conn, click, team)
+                results.append(result)
+                replies += [Reply(click.channel, click.user, text)] if text and click.channel else []
+        for result in results:
+            self.count(source, result)
+        await self._tidy(conn)
+        return replies
+
+    async def reply(self, replies: Sequence[Reply]) -> None:
+        """Best effort."""
+        for one in replies if self._wire is not None else ():
+            answer = await self._wire.call(  # type: ignore[union-attr]
+                lambda slack, one=one: slack.chat_postEphemeral(channel=one.channel, user=one.user, text=one.text)  # type: ignore[misc]
+            )
+            if not isinstance(answer, dict):
+                log.warning("a reply to a press could not be given: %s", answer.why)
+
+    async def close(self) -> None:
+        if self._wire is not None:
+            await self._wire.close()
+
+    async def _click(self, conn: Connection, click: Click, team: str) -> tuple[str, str]:
+        if click.user_team != team:
+            return "stranger", STRANGER
+        fingerprint = await _fingerprint(conn, click.incident)
+        if fingerprint is None:
+            return "unknown", UNKNOWN
+        if not await _ours(conn, click):
+            return "elsewhere", ELSEWHERE
+        try:
+            said = record(click, fingerprint, datetime.now(UTC))
+        except Nonsense:
+            return "garbage", GARBLED
+        if not await first(conn, "slack", click.key):
+            return "again", ""
+        if isinstance(said, Outcome):
+            await record_outcome(conn, self._topic, said)
+        else:
+            await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [msgspec.json.encode(said).decode()])
+        return "heard", ""
+
+    async def _own_team(self) -> str:
+        if not self._team:
+            if self._wire is None:
+                raise NotNow("neither TOCSIN_SLACK_TEAM nor TOCSIN_SLACK_TOKEN is set")
+            answer = await self._wire.call(lambda slack: slack.auth_test())
+            if isinstance(answer, NotDone | Refused | Unknown):
+                raise NotNow(f"Slack does not say who we are: {answer.why}")
+            self._team = str(answer.get("team_id") or "")
+        if not self._team:
+            raise NotNow("Slack does not say who we are")
+        return self._team
+
+    async def _tidy(self, conn: Connection) -> None:
+        now = time.monotonic()
+        if not self._tidied or now - self._tidied > TIDY_S:
+            self._tidied = now
+            await conn.execute("DELETE FROM heard WHERE at < now() - make_interval(secs => %s)", [KEPT_S])
+
+
+async def first(conn: Connection, source: str, key: str) -> bool:
+    """Whether this is told for the first time. Kept with the caller's transaction."""
+    cursor = await conn.execute(
+        "INSERT INTO heard (source, key) VALUES (%s, %s) ON CONFLICT DO NOTHING", [source, key[:2000]]
+    )
+    return cursor.rowcount == 1
+
+
+async def _fingerprint(conn: Connection, incident: str) -> str | None:
+    row = await (await conn.execute("SELECT fingerprint FROM incidents WHERE id = %s", [incident])).fetchone()
+    return str(row[0]) if row else None
+
+
+async def _ours(conn: Connection, click: Click) -> bool:
+    """Whether something of this incident was posted there."""
+    cursor = await conn.execute(
+        "SELECT 1 FROM obligations WHERE incident = %s AND receiver = 'slack' AND split_part(reference, '/', 1) = %s"
+        " LIMIT 1",
+        [click.incident, click.channel],
+    )
+    return await cursor.fetchone() is not None
