@@ -1,0 +1,1 @@
+"""What `benchmarks/respond.py` is made of."""
