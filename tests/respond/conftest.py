@@ -30,3 +30,11 @@ async def slack() -> AsyncIterator[tuple[SandboxSlack, str]]:
     server = SandboxSlack(token=SLACK_CANARY)
     yield server, await server.start()
     await server.stop()
+
+
+@pytest.fixture(params=[True, False], ids=["cloud", "data-center"])
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[tuple[SandboxJira, str, bool]]:
+    """Both sorts of Jira: the server, its address, and whether it is Cloud."""
+    server = SandboxJira(token=CANARY, cloud=request.param)
+    yield server, await server.start(), request.param
+    await server.stop()

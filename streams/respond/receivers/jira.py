@@ -18,6 +18,7 @@ from .jira_wire import Call, Reply, Wire
 from .protocol import Absent, Blind, Doubt, References
 
 RETIRED = "Opened twice by mistake: an answer of Jira was lost, and this appeared after the linked ticket was recorded."
+SPARE = "tocsin-duplicate"  # label of one that was retired
 IDENTITY = frozenset({"project", "issuetype", "summary", "description"})  # what no further field may be instead of
 
 
@@ -36,7 +37,7 @@ class Jira:
         self._comments = Comments(wire)
         self._files = Files(wire, self._tickets, self._comments)
         self._search = Search(wire, empty_quiet_s)
-        self.strays = Strays(wire)
+        self._strays = Strays(wire)
 
     async def close(self) -> None:
         await self._wire.close()
@@ -107,9 +108,19 @@ class Jira:
             retired.append(key)
         return Done(" ".join(retired))
 
-    async def retire(self, stray: Stray, recorded: str) -> Answer:
-        """A sweep has found one that was never recorded, of an incident whose ticket is another one."""
-        return await self._retire(stray.key, recorded, stray.obligation)
+    async def strays(self, deployment: str, age_minutes: int) -> list[Stray] | Blind:
+        """Tickets of this deployment that were made that long ago and never confirmed."""
+        return await self._strays.found(deployment, age_minutes)
+
+    async def same(self, found: Stray, recorded: str) -> bool | Blind:
+        return await self._strays.same(found, recorded)
+
+    def reference(self, found: Stray) -> Done:
+        return self._done(found.key)
+
+    async def retire(self, found: Stray, recorded: str) -> Answer:
+        """It was never recorded, and the incident's ticket is another one."""
+        return await self._retire(found.key, recorded, found.obligation)
 
     async def _create(self, doc: TicketDoc, obligation: Obligation, nonce: str) -> Answer:
         more = {name: value for name, value in doc.more.items() if name not in IDENTITY}
@@ -153,7 +164,13 @@ class Jira:
         return await self._follow(key, parent.reference, doc.lines, obligation.id)
 
     async def _retire(self, key: str, canonical: str, mark: str) -> Answer:
-        return await self._follow(key, canonical, (RETIRED,), f"{mark}:retired:{key}")
+        answer = await self._follow(key, canonical, (RETIRED,), f"{mark}:retired:{key}")
+        if isinstance(
+            answer, Done
+        ):  # as well as it goes: a closed ticket may refuse it, and no sweep looks at that one
+            labels = [{"remove": UNCONFIRMED}, {"add": SPARE}]
+            await self._wire.call(Call("PUT", f"issue/{key}", {"update": {"labels": labels}}))
+        return answer
 
     async def _follow(self, child: str, parent: str, lines: tuple[str, ...], mark: str) -> Answer:
         """Link, say why, close if untouched. Each step looks first."""

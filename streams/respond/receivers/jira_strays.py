@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ...records import Done
 from .jira_search import gone, number
 from .jira_tickets import DEPLOYMENT_MAX, PROPERTY, UNCONFIRMED, Tickets
 from .jira_wire import Call, Reply, Wire
@@ -28,7 +27,9 @@ class Strays:
 
     async def found(self, deployment: str, age_minutes: int) -> list[Stray] | Blind:
         """The oldest first. The index may show nothing, or too much: each one is read by its key before it counts."""
-        jql = f'labels = "{UNCONFIRMED}" AND created <= "-{age_minutes}m" ORDER BY created ASC'
+        jql = (
+            f'labels = "{UNCONFIRMED}" AND statusCategory != Done AND created <= "-{age_minutes}m" ORDER BY created ASC'
+        )
         params = {"jql": jql, "maxResults": str(STRAYS_MAX), "fields": "labels"}
         answer = await self._wire.call(Call("GET", "search/jql" if self._wire.cloud else "search", params=params))
         if not isinstance(answer, Reply):
@@ -47,14 +48,11 @@ class Strays:
         return sorted(strays, key=lambda one: (one.key.rpartition("-")[0], number(one.key)))
 
     async def same(self, stray: Stray, recorded: str) -> bool | Blind:
-        """Whether the recorded key leads to this very ticket: it may have been moved since."""
+        """Whether the recorded key leads to this very ticket: it may have been moved since. Blind: a person decides."""
         there = await self._tickets.read(recorded)
         if isinstance(there, Reply):
             return str(there.body.get("id")) == stray.id
-        return False if gone(there) else Blind(f"{recorded} cannot be read: {there.why}")
-
-    def done(self, stray: Stray) -> Done:
-        return Done(stray.key, f"{self._wire.url}/browse/{stray.key}")
+        return Blind(f"{recorded} {'is gone' if gone(there) else f'cannot be read: {there.why}'}")
 
 
 def _ours(ticket: dict[str, Any], deployment: str) -> list[Stray]:
