@@ -15,7 +15,7 @@ from typing import Any
 
 from streams.detect.engine.limits import COLLECT
 
-from .deciding import sessions
+from .deciding import scopes, sessions
 
 
 def main() -> None:
@@ -32,9 +32,11 @@ def main() -> None:
         found["shelf of a session"] = sessions.weighed()
         if given.each:
             found["each"] = sessions.each()
-    print(json.dumps(found, indent=2))
+    if "scopes" in given.only:
+        found["scope deciders"] = scopes.measured(print)
+    print(json.dumps(found, indent=2, ensure_ascii=False))
     if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        given.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,17 @@ def evaluated(session: int, n: int) -> bytes:
     return line("eval.scored", session, n, **scored)
 
 
+def stopped(session: int, n: int) -> bytes:
+    return line("session.ended", session, n, status="failed" if session % 20 == 7 else "succeeded")
+
+
+def moved(one: bytes, at: timedelta) -> bytes:
+    """At another time, and with another id."""
+    event = msgspec.json.decode(one)
+    when = BEGAN + at
+    return msgspec.json.encode({**event, "id": f"{event['id']}-{at}", "time": when, "recordedtime": when + ARRIVES})
+
+
 def usual(n: int) -> Kind:
     """What the n-th event of a session is."""
     if n == 0:

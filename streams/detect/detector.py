@@ -31,7 +31,8 @@ class Detector(Generic[T]):
 
     `only` (session detectors): bits of `traits.py`; a call without any of them neither changes the memory nor is told,
     so the loop leaves it out. `first`: the same, as long as nothing is remembered. `kinds` (scope detectors): the kinds
-    of facts that are read. `of_root`: its memory is the root session's, which also hears the subagents' events.
+    of facts that are read; `gathered`: all of a bucket as one fact, once it is over, and its key is a function of kind,
+    subject, and which of the sums in `by_sums` there are. `of_root`: its memory is the root session's, which also hears the subagents' events.
     """
 
     name: ClassVar[str]
@@ -42,6 +43,8 @@ class Detector(Generic[T]):
     only: ClassVar[int] = 0
     by_session: ClassVar[bool] = False  # keyed by the session: the loop need not ask for the key
     kinds: ClassVar[tuple[str, ...]] = ()
+    by_sums: ClassVar[tuple[str, ...]] = ()
+    gathered: ClassVar[bool] = False
     of_root: ClassVar[bool] = False
     severity: Severity
     runbook: ClassVar[str]  # three lines

@@ -41,6 +41,10 @@ BUCKET_S = 10
 SAMPLES_MAX = 5
 MARKS_MAX = 500  # of one fact
 SUM_MAX = 2**62  # whatever is claimed, a sum can be stored
+NAMES_MAX = 2000  # different names of sums in one bucket; the rest is `other`
+FEW = 100  # names and marks that are remembered however long they are
+CHARS_MAX = 32 * 1024  # of more than those
+OTHER = "other"
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Facts | ClockForwarded)

@@ -8,27 +8,25 @@ from datetime import datetime
 from typing import Any
 
 from ..records import (
-    About,
     Ctx,
-    Excerpt,
     Fact,
     Facts,
-    SessionEnded,
-    SessionStarted,
+    Position,
     Tick,
 )
 from ..step import Decider
+from .about import ENDS, noted, noted_fact
+from .gathering import GATHERED, Gathered
 from .ports import Writes
 from .readers import ABSENT, Reader, Readers, Several
+from .routes import Routes
 from .shelf import Live, moment, wanted
 from .stamps import Stamps
 from .wakes import Wakes
 
 LIVE_MAX = 4_000  # decoded shelves kept between groups: more of them cost more in garbage collection than they save
-FRESHENED_S = 3600.0  # how old the newest time in the store may be
 SESSION_IDLE_S = 24 * 3600.0  # a session that never said it ended
 SCOPE_IDLE_S = 14 * 24 * 3600.0
-BRIEF = ("write",)  # kinds about what there may be millions of: their shelves go after an hour
 
 Recall = Callable[[str], bytes | None]
 
@@ -57,6 +55,7 @@ class Fold:
         parts = {part.name: part for one in self.deciders.values() for part in getattr(one, "parts", ())}
         self._stamps = Stamps({**self.deciders, **parts}, policy)
         self._readers = Readers(self.deciders.values())
+        self._routes = Routes(self._readers.named.values())
         self._live: dict[str, Live] = {}
         self._touched: dict[str, Live] = {}
         self._gone: dict[str, int] = {}
@@ -80,20 +79,20 @@ class Fold:
         if live.echo(position.source, position.offset, f"{event.source}\x1f{event.id}"):
             self.echoes += 1
             return []
-        self._note(key, live, event)
+        self._news(key, live, noted(key, live, event))
         said = self._steps(readers, key, live, event)
         return self._stamps.on(said, live, position, key) if said else said
 
     def facts(self, batch: Facts, partition: int) -> list[Any]:
-        """What scope deciders say to the facts of one timeline message, each subject guarded by its position."""
+        """What scope deciders say to the facts of one timeline message, each shelf guarded by its position.
+
+        Most wait for the end of a bucket, and get what has come by then as one fact.
+        """
         source, offset = batch.position.source, batch.position.offset
         fresh: dict[str, bool] = {}
         out: list[Any] = []
         for fact in batch.facts:
-            for reader in self._readers.of_fact(fact.kind):
-                key = self._key(reader, fact)
-                if key is None:
-                    continue
+            for key, at_once, gathered in self._routes.of(fact, self._key):
                 live = self._shelf(key, partition)
                 if key not in fresh:
                     fresh[key] = offset > live.positions.get(source, -1)
@@ -101,11 +100,37 @@ class Fold:
                 if not fresh[key]:
                     self.echoes += 1
                     continue
-                self._note_fact(key, live, fact)
-                said = self._steps((reader,), key, live, fact)
-                if said:
-                    out += self._stamps.on(said, live, batch.position, key)
+                self._news(key, live, noted_fact(live, fact))
+                if at_once:
+                    out += self._stamps.on(self._steps(at_once, key, live, fact), live, batch.position, key)
+                if gathered and not self._gathers(key, live, fact):
+                    out += self._handed(key, live, math.inf, batch.position)
         return out
+
+    def _gathers(self, key: str, live: Live, fact: Fact) -> bool:
+        """Whether it fits."""
+        if live.gathered is None:
+            live.gathered = Gathered()
+        at_s, due_s = live.gathered.add(fact), live.due.get(GATHERED)
+        end_s = at_s + self._routes.bucket_s
+        if due_s is None or end_s < due_s:
+            live.due[GATHERED] = end_s
+            self._wakes_of(live.partition).add(end_s, key)
+        return live.gathered.fits(at_s)
+
+    def _handed(self, key: str, live: Live, until_s: float, cause: Position | str) -> list[Any]:
+        """What was gathered in buckets that ended by then, to those who wait for it."""
+        said: list[Any] = []
+        live.due.pop(GATHERED, None)
+        if live.gathered is None:
+            return said
+        for fact in live.gathered.take(until_s - self._routes.bucket_s):
+            for name, _, readers in self._routes.of(fact, self._key):
+                said += self._steps(readers, key, live, fact) if name == key else ()
+        left_s = live.gathered.first_s
+        if left_s is not None:
+            live.due[GATHERED] = left_s + self._routes.bucket_s
+        return self._stamps.on(said, live, cause, key)
 
     def tick(self, partition: int, at_s: float) -> list[Any]:
         """Wake what is due in `partition` by event time `at_s`: each decider hears of its own due time."""
@@ -163,43 +188,11 @@ class Fold:
             self._gone.pop(key, None)
         return live
 
-    def _note(self, key: str, live: Live, event: Any) -> None:
-        seconds, kind, ctx = event.time.timestamp(), type(event), event.data.ctx
-        if key == ctx.root and ctx.root != ctx.session_id:  # a subagent's event on the shelf of its root
-            self._note_below(key, live, seconds, ctx)
-            return
-        fresh = live.newest_s == 0.0 or live.about.session is None
-        if seconds // FRESHENED_S > live.newest_s // FRESHENED_S:  # a session that only beats is alive in the store too
+    def _news(self, key: str, live: Live, news: int) -> None:
+        if news:
             self._touched[key] = live
-        live.newest_s = max(live.newest_s, seconds)
-        if fresh or kind is SessionStarted:
-            given = getattr(event.data, "attribution", None) or live.about.attribution
-            live.about = About(ctx.agent.id, ctx.agent.version, ctx.env, ctx.session_id, ctx.root, ctx.user, given)
-            live.brief = None
-            self._touched[key] = live
-        if fresh or kind is SessionEnded:
-            live.ended = live.ended or kind is SessionEnded
-            self._touched[key] = live
-            self._arm(key, live)
-
-    def _note_below(self, key: str, live: Live, seconds: float, ctx: Ctx) -> None:
-        """Until the root's own first event is seen, the shelf is about the agent that was seen first."""
-        fresh = live.newest_s == 0.0
-        live.newest_s = max(live.newest_s, seconds)
-        if fresh:
-            live.about = About(ctx.agent.id, ctx.agent.version, ctx.env, None, ctx.root, ctx.user)
-            self._touched[key] = live
-            self._arm(key, live)
-
-    def _note_fact(self, key: str, live: Live, fact: Fact) -> None:
-        fresh = live.newest_s == 0.0
-        live.newest_s = max(live.newest_s, fact.bucket.timestamp())
-        live.ended = fact.kind in BRIEF
-        if fact.about.agent:
-            live.about = fact.about
-        self._touched[key] = live
-        if fresh:
-            self._arm(key, live)
+            if news == ENDS:
+                self._arm(key, live)
 
     def _arm(self, key: str, live: Live) -> None:
         self._wakes_of(live.partition).add(live.wake_s(self.idle_s), key)
@@ -212,6 +205,9 @@ class Fold:
                 break
             del live.due[name]
             self._touched[key] = live
+            if name == GATHERED:
+                out += self._handed(key, live, due, f"due/{due}")
+                continue
             reader = self._readers.named.get(name)
             if reader is None:  # it is gone from this release
                 continue
@@ -283,18 +279,3 @@ def key_of(ctx: Ctx) -> str:
     """A session's shelf. The root is part of it, so that one key can only ever live in one partition."""
     root = ctx.root_session_id
     return ctx.session_id if root is None or root == ctx.session_id else f"{root}\x1f{ctx.session_id}"
-
-
-def excerpt(
-    event: Any,
-    status: str = "",
-    tool: str | None = None,
-    text: str | None = None,
-    value: float | None = None,
-    *,
-    hashes: tuple[str | None, str | None] = (None, None),
-) -> Excerpt:
-    """An event as evidence. `hashes` are those of arguments and result."""
-    position = str(event.position)
-    kind, at, session = event.__struct_config__.tag, event.time, event.data.ctx.session_id
-    return Excerpt(position, kind, at, session, status, tool, text, *hashes, value, event.id, event.causationid)

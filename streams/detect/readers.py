@@ -9,12 +9,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..records import Fact, LlmCalled, ToolCalled
+from ..records import LlmCalled, ToolCalled
 from ..step import Decider, Step
 from .shelf import Live
 from .traits import traits_of_model, traits_of_tool
 
-KINDS_MAX = 1000
 ABSENT: Any = object()  # a memory that was not looked at yet
 SOMETIME: Any = object()  # it is due, by the store
 
@@ -47,7 +46,6 @@ class Readers:
     def __init__(self, deciders: Iterable[Decider[Any]]) -> None:
         self.named = {one.name: _reader(one, number) for number, one in enumerate(deciders)}
         self._events: dict[tuple[type, int], Heard] = {}
-        self._facts: dict[str, Several] = {}
 
     def of(self, event: Any) -> Heard:
         kind = type(event)
@@ -73,15 +71,6 @@ class Readers:
             if name in self.named:  # a decider may be gone from a newer release
                 live.asked[self.named[name].number] = SOMETIME
         return live
-
-    def of_fact(self, kind: str) -> Several:
-        found = self._facts.get(kind)
-        if found is None:
-            facts = [one for one in self.named.values() if Fact in one.decider.reads]
-            found = tuple(one for one in facts if kind in (getattr(one.decider, "kinds", ()) or (kind,)))
-            if len(self._facts) < KINDS_MAX:
-                self._facts[kind] = found
-        return found
 
 
 def _reader(decider: Decider[Any], number: int) -> Reader:

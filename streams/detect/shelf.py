@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..records import About
+from .gathering import Gathered
 
 if TYPE_CHECKING:
     from .readers import Reader
@@ -42,6 +43,7 @@ class Shelf(Struct, array_like=True):
     memories: dict[str, Kept]
     due: dict[str, float]
     said: dict[str, float]
+    gathered: dict[int, bytes] = {}
 
 
 class _Wanted(Struct, array_like=True):
@@ -89,6 +91,7 @@ class Live(Struct, gc=False):
     kept: dict[str, Kept] = {}  # as stored, by name
     due: dict[str, float] = {}
     said: dict[str, float] = {}
+    gathered: Gathered | None = None  # facts that wait
     brief: About | None = None  # as facts say it
     memories: list[Any] = []  # decoded, by number
     asked: list[datetime | None] = []  # for when each was last told to be woken: the very objects
@@ -108,6 +111,7 @@ class Live(Struct, gc=False):
             shelf.memories,
             shelf.due,
             shelf.said,
+            Gathered(shelf.gathered) if shelf.gathered else None,
         )
 
     def encode(self) -> bytes:
@@ -143,6 +147,7 @@ class Live(Struct, gc=False):
                 self.kept,
                 self.due,
                 self.said,
+                self.gathered.encoded() if self.gathered else {},
             )
         )
 

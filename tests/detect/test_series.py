@@ -7,7 +7,7 @@ from typing import Any
 import builders as b
 import pytest
 from detect.test_stages import of_events
-from detect.truth import Pair
+from detect.truth import PARTITIONS, Pair
 from prometheus_client import CollectorRegistry
 
 from streams.detect.catalogue import scope_deciders
@@ -104,6 +104,7 @@ def test_a_fact_that_comes_twice_is_counted_once() -> None:
     said: list[Any] = []
     for _ in range(2):
         said += fold.facts(Facts(b.position(5), (fact,)), 0)
+        said += fold.tick(0, b.at(10).timestamp())  # the end of the bucket
     assert [one.sums for one in said] == [{"calls": 3}]
 
 
@@ -111,8 +112,10 @@ def test_the_worker_of_a_story_measures_what_its_sessions_did() -> None:
     pair = Pair()
     pair.scopes.fold = Fold((*scope_deciders(load().detectors), Series()), pair.scopes_kept.get, idle_s=SCOPE_IDLE_S)
     pair.feed([of_events(*(b.tool_called(n, position=b.position(n)) for n in range(25)))])
+    at_s = b.at(60).timestamp()
+    said = [one for partition in range(PARTITIONS) for one in pair.scopes.fold.tick(partition, at_s)]
     registry = CollectorRegistry()
-    AgentSeries(registry).take(pair.scopes.measured)
+    AgentSeries(registry).take(one for one in said if isinstance(one, Measured))
     named, earlier = (
         value(registry, "tocsin_agent_tool_runs_total", tool=name, status="ok") for name in ("search", "other")
     )

@@ -14,17 +14,21 @@ FILES = sorted(path for path in STREAMS.rglob("*.py"))
 PRODUCT = [*FILES, *sorted((ROOT / "benchmarks").glob("*.py")), *sorted((ROOT / "examples").glob("*.py"))]
 
 DECIDE = (
+    "detect/about.py",
     "detect/agents.py",
     "detect/catalogue.py",
     "detect/clock.py",
     "detect/detector.py",
+    "detect/evidence.py",
     "detect/facts.py",
     "detect/fingerprint.py",
     "detect/fold.py",
+    "detect/gathering.py",
     "detect/likeness.py",
     "detect/listing.py",
     "detect/ports.py",
     "detect/readers.py",
+    "detect/routes.py",
     "detect/stamps.py",
     "detect/traits.py",
     "detect/methods/*.py",

@@ -79,6 +79,7 @@ class AgentBudget(Bucketed[Thresholds, Spent]):
 
     name, version, state = "cost.agent_budget", 1, Spent
     kinds = ("model", "tool")
+    by_sums = ("nano",)
     severity: Severity = "high"
     runbook = (
         "See what is left and at which pace it goes: is there more work, or does the same work cost more?\n"

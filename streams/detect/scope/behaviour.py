@@ -9,8 +9,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
+from ..facts import OTHER
 from ..methods.divergence import jensen_shannon
-from .bucketed import OTHER, Bucket, Bucketed, Words
+from .bucketed import Bucket, Bucketed, Words
 from .window import aligned
 
 HOUR_S = 3600
@@ -52,6 +53,7 @@ class BehaviourDrift(Bucketed[Thresholds, Habits]):
     name = "behaviour.drift"
     state = Habits
     kinds = ("tool", "session")
+    by_sums = ("ended",)
     severity: Severity = "low"
     runbook = (
         "Ask whether it was wanted: a new prompt, model or tool, other tasks.\n"

@@ -16,17 +16,13 @@ from msgspec import Struct
 from ...records import Excerpt, Fact, Finding, Tick
 from ...step import Order, Step
 from ..detector import Detector
-from ..facts import MARKS_MAX, bounded, environment_of, latest, shelf_of
+from ..facts import CHARS_MAX, FEW, MARKS_MAX, NAMES_MAX, OTHER, bounded, environment_of, latest, shelf_of
 from ..shelf import moment
 
 OPEN_MAX = 64  # buckets; of more, those share one that are closest together
-NAMES_MAX = 2000  # different names of sums in one bucket; the rest is `other`
-FEW = 100  # names and marks that are remembered however long they are
-CHARS_MAX = 32 * 1024  # of more than those
 REPEAT_S = 300  # a condition that holds is said again
 TOLD_MAX = 32
 IDLE_MAX = 500  # empty buckets that are stepped after the last one with facts
-OTHER = "other"
 
 T = TypeVar("T", bound=Struct)
 S = TypeVar("S", bound=Struct)
@@ -58,6 +54,7 @@ class Bucketed(Detector[T], Generic[T, S]):
     order: Order = "bucketed"
     state: ClassVar[Any]
     marks_max: ClassVar[int] = MARKS_MAX  # of one bucket
+    gathered: ClassVar[bool] = True
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)

@@ -50,6 +50,7 @@ class CostPeers(Bucketed[Thresholds, Known]):
 
     name, version, state = "cost.peers", 1, Known
     kinds = ("session", "spent")
+    by_sums = ("nano",)
     severity: Severity = "high"
     runbook = (
         "Look at the session named below: what does it do again and again, or with ever longer inputs?\n"

@@ -59,6 +59,7 @@ class CostRate(Bucketed[Thresholds, Rate]):
 
     name, version, state = "cost.rate", 1, Rate
     kinds = ("model", "tool")
+    by_sums = ("nano",)
     severity: Severity = "high"
     runbook = (
         "Compare sessions and cost per session with an hour ago: more work, or dearer work?\n"

@@ -45,6 +45,7 @@ class Unpriced(Bucketed[PriceThresholds, Models]):
 
     name, version, state = "cost.unpriced", 1, Models
     kinds = ("model",)
+    by_sums = ("priced", "unpriced")
     severity: Severity = "low"
     runbook = (
         "Import a price: `tocsin prices import`, with LiteLLM's file or your own.\n"

@@ -45,6 +45,7 @@ class EvaluatorBroken(Bucketed[Thresholds, Broken]):
     name = "eval.broken"
     state = Broken
     kinds = ("evaluator", "evaluation", "session")
+    by_sums = ("ended",)
     severity: Severity = "medium"
     runbook = (
         "Read the evaluator's own error in the evidence; run it by hand on one session.\n"

@@ -62,6 +62,7 @@ class EvaluatorDrift(Bucketed[Thresholds, Drift]):
     name = "eval.drift"
     state = Drift
     kinds = ("evaluation",)
+    by_sums = ("square",)
     severity: Severity = "medium"
     runbook = (
         "Look whether prompt, model, tools or the kind of tasks changed when the mean fell.\n"

@@ -37,6 +37,7 @@ class EvaluatorFailures(Bucketed[Thresholds, Evaluated]):
     name, version = "eval.failure_rate", 2
     state = Evaluated
     kinds = ("evaluation",)
+    by_sums = ("passed", "failed", "human")
     severity: Severity = "high"
     runbook = (
         "Compare the failing sessions with the release before.\n"

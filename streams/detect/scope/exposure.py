@@ -27,6 +27,7 @@ class Minutes(Struct, frozen=True, array_like=True, gc=False):
 
 class ExposureMinutes:
     name, version, memory = "exposure", 1, Minutes
+    gathered = True
     reads: tuple[type, ...] = (Fact,)
     order: Order = "bucketed"
 

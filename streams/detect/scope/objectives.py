@@ -42,6 +42,7 @@ class ObjectiveBurn(Bucketed[Thresholds, Burnt]):
     name = "slo.burn"
     state = Burnt
     kinds = ("session",)
+    by_sums = ("ended",)
     severity: Severity = "high"
     runbook = (
         "Look for the incident that makes the sessions fail: a release, a tool, a provider.\n"

@@ -71,6 +71,7 @@ class VersionRegression(Bucketed[Thresholds, Known]):
     name = "version.regression"
     state = Known
     kinds = ("session",)
+    by_sums = ("ended",)
     severity: Severity = "high"
     runbook = (
         "Compare sessions of the same task at both releases: prompt, model, tools, number of steps.\n"

@@ -15,6 +15,7 @@ class Series:
     """Hands on the sums of facts about agents. It remembers nothing: the shelf's position guards against echoes."""
 
     name, version, memory = "series", 1, Nothing
+    gathered = True
     reads: tuple[type, ...] = (Fact,)
     kinds = ("session", "model", "tool", "evaluation", "feedback")
     order: Order = "free"

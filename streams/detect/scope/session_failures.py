@@ -35,6 +35,7 @@ class SessionFailures(Bucketed[Thresholds, Ended]):
     name = "session.failure_rate"
     state = Ended
     kinds = ("session",)
+    by_sums = ("ended",)
     severity: Severity = "high"
     runbook = (
         "Compare the failing sessions with the release before.\n"

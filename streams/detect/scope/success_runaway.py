@@ -56,6 +56,7 @@ class SuccessRunaway(Bucketed[Thresholds, Working]):
 
     name, version, state = "cost.success_runaway", 1, Working
     kinds = ("session",)
+    by_sums = ("ended",)
     severity: Severity = "high"
     runbook = (
         "See who starts the sessions: a schedule, a retry that takes success for failure, another agent?\n"

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from ...records import Excerpt, Finding, PermissionChecked, PermissionResult, SessionEnded, Severity, Tick
 from ...step import Order, Step
 from ..detector import SessionDetector
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..shelf import added, hashed, holds
 from .arrival import minutes, seen
 

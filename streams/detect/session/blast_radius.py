@@ -10,7 +10,7 @@ from ...records import Finding, Severity, Tick, ToolCalled
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..traits import EFFECT, TOUCHES
 from .approval_missing import HAPPENED
 from .outside import path_of, top, written

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ...records import Ctx, Finding, LlmCalled, SessionStarted, Severity, ToolCalled
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..traits import PRICED
 from .amounts import CALL_NANO_MAX, NANO, money, tokens_of
 from .arrival import minutes, seen

@@ -8,9 +8,9 @@ from typing import Any
 from ...records import About, Excerpt, Fact, LlmCalled, Status, ToolCalled
 from ...step import Order, Step
 from ..detector import Nothing
+from ..evidence import excerpt
 from ..facts import BUCKET_S, bucket_of
 from ..fingerprint import skeleton
-from ..fold import excerpt
 from ..methods.sketch import index
 from .amounts import CALL_NANO_MAX, tokens_of
 

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from ...records import Excerpt, Finding, Heartbeat, LlmCalled, Severity
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 
 AGAIN = timedelta(minutes=5)
 RATIO_MAX = 1.5  # beyond, somebody counts in other units

@@ -11,9 +11,9 @@ from ...records import EvalScored, Fact, Finding, Severity, Status
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import Detector, Nothing
+from ..evidence import excerpt
 from ..facts import BUCKET_S, bucket_of
 from ..fingerprint import fingerprint
-from ..fold import excerpt
 
 LABEL_MAX = 200  # as evidence
 MICRO, NANO = 10**6, 10**9

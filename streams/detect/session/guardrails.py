@@ -11,7 +11,7 @@ from ...records import Excerpt, Finding, PermissionChecked, PermissionResult, Se
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 
 KINDS = ("guardrail", "model")  # of who decided
 KEPT_MAX = 20

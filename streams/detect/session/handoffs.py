@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from ...records import Ctx, DecisionMade, Finding, SessionStarted, Severity
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..shelf import hashed
 
 NAMES_MAX = 32

@@ -13,7 +13,7 @@ from ...records import EvalScored, Excerpt, Finding, SessionEnded, SessionStatus
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import SessionDetector
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..shelf import moment
 from .tables import HASH, split
 from .waiting import Held, held, releases

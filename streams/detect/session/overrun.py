@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ...records import Ctx, Finding, Heartbeat, LlmCalled, SessionEnded, SessionStarted, Severity, ToolCalled
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 from .arrival import AHEAD, LATE, minutes
 
 AGAIN = timedelta(minutes=5)

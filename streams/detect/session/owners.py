@@ -5,8 +5,8 @@ from __future__ import annotations
 from ...records import Fact, SessionStarted
 from ...step import Order, Step
 from ..detector import Nothing
+from ..evidence import excerpt
 from ..facts import BUCKET_S, bucket_of
-from ..fold import excerpt
 
 INTAKE = "intake:"  # what intake says about messages that it could not use
 

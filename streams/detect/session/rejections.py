@@ -9,8 +9,8 @@ from msgspec import Meta, Struct
 from ...records import Finding, IntakeRejected, Severity
 from ...step import Order, Step
 from ..detector import SessionDetector
+from ..evidence import excerpt
 from ..fingerprint import fingerprint
-from ..fold import excerpt
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,8 +14,8 @@ from ...records.calls import ToolCalledData
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import Nothing, SessionDetector
+from ..evidence import excerpt
 from ..fingerprint import skeleton
-from ..fold import excerpt
 
 CALLS_MAX = 64
 TURN_MAX = 5  # calls in one turn of a sequence

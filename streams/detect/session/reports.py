@@ -7,8 +7,8 @@ import math
 from ...records import Fact, Heartbeat, PermissionChecked, PermissionResult
 from ...step import Order, Step
 from ..detector import Nothing
+from ..evidence import excerpt
 from ..facts import BUCKET_S, bucket_of
-from ..fold import excerpt
 
 MICRO = 10**6
 NUMBER_MAX = 1e9

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from ...records import Excerpt, Finding, LlmCalled, Severity, Status, ToolCalled
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..traits import FAILED, PRICED, RETRIED
 from .amounts import CALL_NANO_MAX, NANO, money
 from .repeats import tool_sum

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from ...records import CheckpointRecorded, CheckpointRecordedData, Finding, Severity, Status, Tick
 from ...step import Order, Step
 from ..detector import Nothing, SessionDetector, releases_of
-from ..fold import excerpt
+from ..evidence import excerpt
 from .tables import HASH, has, key
 from .waiting import Held, at_most, due, held, holding, parted, releases
 

@@ -23,7 +23,7 @@ from ...records import (
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import SessionDetector
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..shelf import moment
 from ..traits import EFFECT, PRICED, RETRIEVAL
 from .waiting import Held, at_most, held, releases

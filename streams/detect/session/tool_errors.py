@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 from ...records import Excerpt, Finding, Severity, Status, ToolCalled
 from ...step import Order, Step
 from ..detector import SessionDetector, releases_of
+from ..evidence import excerpt
 from ..fingerprint import error_id, skeleton
-from ..fold import excerpt
 from ..likeness import alike, templates
 
 EVIDENCE_MAX = 5

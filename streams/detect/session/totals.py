@@ -24,8 +24,8 @@ from ...records import (
     ToolCalled,
 )
 from ...step import Order, Step
+from ..evidence import excerpt
 from ..facts import BUCKET_S, SUM_MAX, bucket_of
-from ..fold import excerpt
 from ..methods.sketch import index
 from ..shelf import moment
 from .amounts import CALL_NANO_MAX, tokens_of

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ...records import Excerpt, Severity
 from ...records.stream import SEVERITIES
-from ..fold import excerpt
+from ..evidence import excerpt
 from ..shelf import moment
 
 HELD_MAX = 64  # of one session at a time; what comes beyond them is a burst of the same

@@ -1,0 +1,22 @@
+"""An event as a finding shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..records import Excerpt
+
+
+def excerpt(
+    event: Any,
+    status: str = "",
+    tool: str | None = None,
+    text: str | None = None,
+    value: float | None = None,
+    *,
+    hashes: tuple[str | None, str | None] = (None, None),
+) -> Excerpt:
+    """An event as evidence. `hashes` are those of arguments and result."""
+    position = str(event.position)
+    kind, at, session = event.__struct_config__.tag, event.time, event.data.ctx.session_id
+    return Excerpt(position, kind, at, session, status, tool, text, *hashes, value, event.id, event.causationid)
