@@ -68,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     metrics_port: int = 0  # 0: any free port
     call_timeout_s: float = 15.0
     ask_after_s: float = 45.0  # call timeout + 30 s: nobody asks or repeats an unanswered call earlier
+    sweep_after_s: float = 900.0  # so old, a ticket that nobody recorded is adopted or retired, a refusal tried again
     audit_after_s: float = 60.0  # after a doubt a second ticket is looked for then, at 5 and at 30 times that
     poll_tickets_s: float = 60.0
     replication: int = 1

@@ -31,6 +31,11 @@ class Sweep(NamedTuple):
 SWEEP = Sweep()
 
 
+def sweeping(after_s: float) -> Sweep:
+    """All times from one: how old what nobody recorded has to be before a sweep settles it. JQL counts in minutes."""
+    return Sweep(after_s * 2 / 3, int(after_s // 60), after_s, min(60.0, after_s / 5))
+
+
 class Found(Protocol):
     """A ticket that bears our mark and was never confirmed."""
 

@@ -28,6 +28,7 @@ from .receivers import http_wire, jira, jira_wire, oncall, pagerduty, slack, sla
 from .receivers.protocol import Receiver
 from .settling import Names, Settling
 from .shelf import Address
+from .sweeping import Sweeper, sweeping
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ async def run(
     pace = Pace(settings.call_timeout_s, settings.ask_after_s, audits_s=audits(settings.audit_after_s))
     carriers = [Carrier(settings.database, receiver, pace, meters, reached=reached) for receiver in receivers]
     publisher = Publisher(settings.database, settings.kafka, reached=reached)
-    loops: list[Any] = [settling, publisher, *carriers, *listening(settings, registry)]
+    swept = sweepers(settings, receivers, meters)
+    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, registry)]
     try:
         await together(loops, stop)
     finally:
@@ -145,6 +147,13 @@ def listening(settings: Settings, registry: CollectorRegistry) -> list[Socket]:
     ears = Ears(bot, settings.slack_team, topics.OUTCOMES.name, registry)
     secure = settings.slack_url.startswith("https://")
     return [Socket(settings.database, app, ears, registry, secure=secure)]
+
+
+def sweepers(settings: Settings, receivers: Sequence[Receiver], meters: Meters) -> list[Sweeper]:
+    """For what may be left over somewhere outside: tickets."""
+    pace = sweeping(settings.sweep_after_s)
+    swept = [one for one in receivers if isinstance(one, jira.Jira)]
+    return [Sweeper(settings.database, one, settings.deployment, meters, pace) for one in swept]
 
 
 def on_call(settings: Settings, policy: Policy) -> oncall.OnCall:
