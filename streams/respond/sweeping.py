@@ -14,7 +14,7 @@ from ..locks import Lock, rest
 from ..records import Answer, Done
 from . import ticketed
 from .meters import Meters
-from .receivers.protocol import Blind
+from .receivers.protocol import Blind, Stray
 
 log = logging.getLogger(__name__)
 
@@ -36,26 +36,15 @@ def sweeping(after_s: float) -> Sweep:
     return Sweep(after_s * 2 / 3, int(after_s // 60), after_s, min(60.0, after_s / 5))
 
 
-class Found(Protocol):
-    """A ticket that bears our mark and was never confirmed."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def incident(self) -> str: ...
-    @property
-    def obligation(self) -> str: ...
-
-
 class Swept(Protocol):
     """A receiver whose things may be left over. `strays` and `same` never touch anything."""
 
     name: str
 
-    async def strays(self, deployment: str, age_minutes: int) -> list[Found] | Blind: ...
-    async def same(self, found: Found, recorded: str) -> bool | Blind: ...
-    def reference(self, found: Found) -> Done: ...
-    async def retire(self, found: Found, recorded: str) -> Answer: ...
+    async def strays(self, deployment: str, age_minutes: int) -> list[Stray] | Blind: ...
+    async def same(self, found: Stray, recorded: str) -> bool | Blind: ...
+    def reference(self, found: Stray) -> Done: ...
+    async def retire(self, found: Stray, recorded: str) -> Answer: ...
 
 
 class Sweeper:
@@ -102,7 +91,7 @@ class Sweeper:
         for one in found:
             await self._settle(conn, one)
 
-    async def _settle(self, conn: Connection, one: Found) -> None:
+    async def _settle(self, conn: Connection, one: Stray) -> None:
         recorded = await ticketed.claimed(conn, one.obligation, one.incident, self._receiver.reference(one))
         if recorded is None:
             return  # of an obligation that nobody remembers: a person's business

@@ -12,10 +12,10 @@ from . import jira_text as text
 from .jira_comments import Comments, ours
 from .jira_files import Files
 from .jira_search import Search, gone, number
-from .jira_strays import Stray, Strays
+from .jira_strays import Strays
 from .jira_tickets import DEPLOYMENT_MAX, DUPLICATE, OVER, PROPERTY, UNCONFIRMED, Tickets, label
 from .jira_wire import Call, Reply, Wire
-from .protocol import Absent, Blind, Doubt, References
+from .protocol import Absent, Blind, Doubt, References, Stray
 
 RETIRED = "Opened twice by mistake: an answer of Jira was lost, and this appeared after the linked ticket was recorded."
 SPARE = "tocsin-duplicate"  # label of one that was retired

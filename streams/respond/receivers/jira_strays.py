@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from .jira_search import gone, number
 from .jira_tickets import DEPLOYMENT_MAX, PROPERTY, UNCONFIRMED, Tickets
 from .jira_wire import Call, Reply, Wire
-from .protocol import Blind
+from .protocol import Blind, Stray
 
 STRAYS_MAX = 50
-
-
-class Stray(NamedTuple):
-    """An unconfirmed ticket, and the obligation it was made for."""
-
-    key: str
-    id: str
-    incident: str
-    obligation: str
 
 
 class Strays:

@@ -34,6 +34,15 @@ class Doubt(NamedTuple):
     known: Done | None = None  # the newest thing of this kind that was there before: a search that misses it is blind
 
 
+class Stray(NamedTuple):
+    """Something that bears our mark and was never confirmed, and the obligation it was made for."""
+
+    key: str
+    id: str
+    incident: str
+    obligation: str
+
+
 class Receiver(Protocol):
     """Never raises for what the outside does, never repeats a write, never tells a secret, never sleeps for long."""
 
