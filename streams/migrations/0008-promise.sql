@@ -6,7 +6,8 @@ ALTER TABLE obligations ADD COLUMN IF NOT EXISTS sort text NOT NULL GENERATED AL
     CASE
         WHEN kind = 'ticket' THEN 'opens'
         WHEN kind <> 'page' THEN 'adds'
-        WHEN ordinal = 1 OR coalesce(body->>'mention', '') <> '' OR coalesce(body->>'oncall', '') <> '' THEN 'opens'
+        WHEN ordinal = 1 OR coalesce(body->>'mention', '') <> '' OR coalesce(body->>'oncall', '') <> ''
+            OR coalesce(body->>'level', '0') <> '0' THEN 'opens'
         ELSE 'edits'
     END
 ) STORED;

@@ -9,10 +9,11 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from ..database import Connection
-from ..records import DeadLetter, Incident, Obligation
+from ..records import DeadLetter, Hushed, Incident, Obligation
 from ..records.deadletters import pack
 from ..records.timeline import encode
 from ..settle import Saying, publish_all
+from . import expiring
 
 OVER = frozenset({"resolved", "closed", "merged"})
 
@@ -28,6 +29,14 @@ ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, severity = excluded.sever
 _OBLIGATION = """
 INSERT INTO obligations (id, incident, kind, ordinal, receiver, destination, body, after, at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING
+"""
+
+_SILENCE = """
+INSERT INTO silences (id, kind, matchers, reason, actor, source, at, until, ended_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, matchers = excluded.matchers, reason = excluded.reason,
+    actor = excluded.actor, source = excluded.source, at = least(silences.at, excluded.at), until = excluded.until,
+    ended_at = CASE WHEN excluded.ended_at IS NULL THEN NULL ELSE coalesce(silences.ended_at, excluded.ended_at) END
 """
 
 
@@ -53,6 +62,11 @@ async def say(conn: Connection, said: Sequence[Any], topic: str) -> None:
             await cursor.executemany(_INCIDENT, [_incident(one) for one in incidents])
         if obligations:
             await cursor.executemany(_OBLIGATION, [_obligation(one) for one in obligations])
+        for hushed in (record for record in said if isinstance(record, Hushed)):
+            await cursor.execute(_SILENCE, _silence(hushed))
+    await expiring.over(conn, incidents)
+    for hushed in (record for record in said if isinstance(record, Hushed) and record.ended_at is None):
+        await expiring.hushed(conn, hushed.silence)
     await publish_all(conn, [Saying(topic, one.id, encode(one)) for one in last.values()])
 
 
@@ -68,6 +82,12 @@ def _obligation(one: Obligation) -> tuple[Any, ...]:
     receiver = one.destination.partition(":")[0]
     body = Jsonb(one.body, dumps=encode)
     return (one.id, one.incident, one.kind, one.ordinal, receiver, one.destination, body, list(one.after), one.at)
+
+
+def _silence(hushed: Hushed) -> tuple[Any, ...]:
+    one = hushed.silence
+    matchers = Jsonb(one.matchers, dumps=encode)
+    return (one.id, one.kind, matchers, one.reason, one.actor, one.source, one.at, one.until, hushed.ended_at)
 
 
 async def bury(conn: Connection, letters: Iterable[DeadLetter], topic: str) -> None:

@@ -41,6 +41,7 @@ class Member(Struct, frozen=True, array_like=True):
     names: bool = False  # in the group of an event: names it as its cause, instead of having it as evidence
     why: Why = "grouped"  # its parent
     quiet: int = 0  # 0: it pages, 1: a ticket, 2: one of low severity
+    apart: tuple[str, ...] = ()  # incidents that do not speak for it: a person said so
 
     @property
     def merged(self) -> bool:
@@ -98,6 +99,7 @@ class Explaining:
             last_seen=incident.last_seen,
             names=names,
             quiet=0 if pages(incident) else 1 if incident.severity == "medium" else 2,
+            apart=incident.apart,
         )
 
     def bigger(self, detector: str) -> bool:
@@ -125,6 +127,8 @@ class Explaining:
 
     def _explains(self, source: Member, one: Member) -> bool:
         """While it goes on: what is still seen when the bigger one no longer is has another cause."""
+        if source.incident in one.apart:
+            return False
         meanwhile = source.since - self.window <= one.first_seen and one.until <= source.until + self.window
         return meanwhile and source.quiet <= one.quiet
 
@@ -141,8 +145,8 @@ class Explaining:
             rest = rest[len(near) :]
             speakers: list[Member] = []
             for one in sorted(near, key=lambda each: place[each.incident]):
-                if one.over:
-                    continue
+                if one.over or one.apart:
+                    continue  # company is no reason for one that a person has taken out of it
                 fitting = (each for each in speakers if each.quiet <= one.quiet and not _ruled(rules, each, one))
                 if parent := next(fitting, None):
                     yield one.incident, Explained(parent.incident, "grouped")
@@ -172,7 +176,7 @@ def _caused(live: list[Member]) -> Iterator[tuple[str, Explained]]:
     for one in live:
         if not one.names:
             roots.append(one)
-        elif root := next((each for each in roots if each.quiet <= one.quiet), None):
+        elif root := next((each for each in roots if each.quiet <= one.quiet and each.incident not in one.apart), None):
             yield one.incident, Explained(root.incident, "explained")
 
 

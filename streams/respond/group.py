@@ -69,7 +69,8 @@ class Group:
         old = known.get(incident.fingerprint)
         this = self.explaining.member(key, incident, due.began)
         if old is not None and old.incident == incident.id:
-            this = replace(this, told=this.told or old.told, parent=old.parent, why=old.why)
+            parent = None if old.parent in this.apart else old.parent
+            this = replace(this, told=this.told or old.told, parent=parent, why=old.why)
         known[incident.fingerprint] = this
         members = self._recent(key, known.values())
         parents = self.explaining.parents(key, members)

@@ -8,18 +8,19 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..records import Cleared, Incident, Released, Silence, Tick
+from ..records import Cleared, Hushed, Incident, Released, Silence, Tick
 from ..step import Order, Step
 
 KEY = "silences"
 ACTIVE_MAX = 1000
 HELD_MAX = 5000  # one beyond that asks again at its next sighting
-TELLING = {"page", "ticket"}
+WAKING = {"page", "ticket", "worse", "escalate"}
 
 
 class Silences(Struct, frozen=True, array_like=True):
     active: tuple[Silence, ...] = ()
     held: dict[str, str] = {}  # incident -> the silence that hides it
+    known: dict[str, str] = {}  # the same for those that people know of: it keeps them from being woken once more
 
 
 class Hush:
@@ -44,64 +45,63 @@ class Hush:
         return Step(memory, wake=_wake(memory))
 
 
-def matches(silence: Silence, incident: Incident, at: datetime) -> bool:
-    """All matchers must match; none at all, or one that nobody knows, matches nothing."""
-    found = {
-        "agent": incident.about.agent or incident.subject.get("agent", ""),
-        "detector": incident.detector,
-        "environment": incident.about.environment,
-        "owner": incident.owner,
-        "incident": incident.id,
-        "fingerprint": incident.fingerprint,
-    }
-    known = bool(silence.matchers) and all(found.get(key) == value for key, value in silence.matchers.items())
-    return known and at < silence.until
-
-
 def _silenced(memory: Silences, silence: Silence) -> Step[Silences]:
     """A new silence, or a new end for one: of two versions the later one holds."""
     old = next((one for one in memory.active if one.id == silence.id), None)
     if old is not None and old.at > silence.at:
         return Step(memory, wake=_wake(memory))
     others = tuple(one for one in memory.active if one.id != silence.id)
-    return _ended(replace(memory, active=(*others, silence)[-ACTIVE_MAX:]), silence.at)
+    step = _ended(replace(memory, active=(*others, silence)), silence.at)
+    if silence.at < silence.until:
+        return Step(step.remember, (Hushed(silence), *step.say), step.wake)
+    return step
 
 
 def _ended(memory: Silences, at: datetime) -> Step[Silences]:
     """What only ended silences hid asks again; the incident knows whether it still matters."""
-    active = tuple(one for one in memory.active if at < one.until)
+    active = tuple(one for one in memory.active if at < one.until)[-ACTIVE_MAX:]
     names = {one.id for one in active}
-    free = [incident for incident, silence in memory.held.items() if silence not in names]
-    if len(active) == len(memory.active) and not free:
+    over = tuple(one for one in memory.active if one.id not in names)
+    free = [incident for one in (memory.held, memory.known) for incident, by in one.items() if by not in names]
+    if not over and not free:
         return Step(memory, wake=_wake(memory))
-    held = {incident: silence for incident, silence in memory.held.items() if silence in names}
-    after = Silences(active, held)
-    return Step(after, tuple(Released(incident, "silence", at) for incident in free), _wake(after))
+    held, known = ({incident: by for incident, by in one.items() if by in names} for one in (memory.held, memory.known))
+    after = Silences(active, held, known)
+    said = (*(Hushed(one, at) for one in over), *(Released(incident, "silence", at) for incident in free))
+    return Step(after, said, _wake(after))
 
 
 def _passed(memory: Silences, cleared: Cleared) -> Step[Silences]:
     due = cleared.due
-    if not TELLING & set(due.want):
+    if not WAKING & set(due.want):
         after = memory if not {"settled"} & set(due.want) else _without(memory, due.incident.id)
         return Step(after, (replace(cleared, by="silence"),), _wake(after))
-    silence = next((one for one in memory.active if matches(one, due.incident, due.at)), None)
+    silence = next((one for one in memory.active if one.hides(due.incident, due.at)), None)
     if silence is None:
         after = _without(memory, due.incident.id)
         # One that nobody may hear of explains nothing to anybody.
         hidden = cleared.held is not None and cleared.held.partition(":")[2] in memory.held
         return Step(after, (Cleared(due, "silence", None if hidden else cleared.held),), _wake(after))
-    after = memory
-    if memory.held.get(due.incident.id) != silence.id:
-        held = {**_without(memory, due.incident.id).held, due.incident.id: silence.id}
-        after = replace(memory, held=dict(list(held.items())[-HELD_MAX:]))
+    after = _hidden(memory, due.incident, silence.id)
     said = (Cleared(due, "silence", f"silenced:{silence.id}"),)
     return Step(after, said, _wake(after))
 
 
-def _without(memory: Silences, incident: str) -> Silences:
-    if incident not in memory.held:
+def _hidden(memory: Silences, incident: Incident, silence: str) -> Silences:
+    told = "ticket" in incident.told
+    if (memory.known if told else memory.held).get(incident.id) == silence:
         return memory
-    return replace(memory, held={key: value for key, value in memory.held.items() if key != incident})
+    after = _without(memory, incident.id)
+    more = {**(after.known if told else after.held), incident.id: silence}
+    more = dict(list(more.items())[-HELD_MAX:])
+    return replace(after, known=more) if told else replace(after, held=more)
+
+
+def _without(memory: Silences, incident: str) -> Silences:
+    if incident not in memory.held and incident not in memory.known:
+        return memory
+    held, known = ({key: by for key, by in one.items() if key != incident} for one in (memory.held, memory.known))
+    return replace(memory, held=held, known=known)
 
 
 def _wake(memory: Silences | None) -> datetime | None:

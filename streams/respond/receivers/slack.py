@@ -67,7 +67,8 @@ class Slack:
 
     def edits(self, obligation: Obligation) -> bool:
         body = obligation.body
-        return body.get("doc") == "page" and obligation.ordinal > 1 and not (body.get("mention") or body.get("oncall"))
+        wakes = body.get("mention") or body.get("oncall") or body.get("level")
+        return body.get("doc") == "page" and obligation.ordinal > 1 and not wakes
 
     async def carry(self, obligation: Obligation, references: References, nonce: str) -> Answer:
         try:
@@ -195,10 +196,13 @@ class Slack:
 
 
 def _root(obligation: Obligation, doc: Said, references: References) -> Done | None:
-    """The incident's first page, which this one edits or answers."""
+    """The first of the incident's pages that was sent, which this one edits or answers."""
     if isinstance(doc, NoteDoc):
         return references.get(doc.page)
-    return references.get(f"{obligation.id.rpartition(':')[0]}:1") if obligation.ordinal > 1 else None
+    pages = f"{obligation.id.rpartition(':')[0]}:"
+    sent = (int(name.removeprefix(pages)) for name in references if name.removeprefix(pages).isdecimal())
+    first = min((ordinal for ordinal in sent if ordinal < obligation.ordinal), default=None)
+    return references[f"{pages}{first}"] if first is not None else None
 
 
 def _place(obligation: Obligation, doc: Said, root: Done | None) -> tuple[str, str | None]:
