@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,9 @@ def _policy(merged: dict[str, Any]) -> Policy:
     file = msgspec.convert(merged, _File)
     names = [detector.name for detector in DETECTORS]
     wrong = [_unknown(f"inhibitions.{place}", glob, names) for place, glob in matching_none(file.inhibitions, names)]
+    for place, rule in enumerate(file.upgrades):
+        strangers = (glob for glob in rule.detectors if not any(fnmatchcase(name, glob) for name in names))
+        wrong += [_unknown(f"upgrades.{place}", glob, names) for glob in strangers]
     if wrong:
         raise PolicyError("\n".join(wrong))
     stanzas = {detector.name: _stanza(detector, file.detectors.get(detector.name, {})) for detector in DETECTORS}

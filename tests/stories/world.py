@@ -25,8 +25,25 @@ class Told(NamedTuple):
     detail: str = ""
 
 
+NEWS = {  # how it is said -> what it is
+    "It seems to be over": "recovered",
+    "It is back": "back",
+    "Closed": "closing",
+    "Assigned to": "assigned",
+    "It is ": "worse",
+    "Escalated": "escalated",
+    "Stands for itself again": "split",
+    "Part of a bigger incident": "merged",
+}
+
+
 def page(trouble: str, episode: int = 1) -> Told:
     return Told("page", f"{trouble}#{episode}")
+
+
+def paged_again(trouble: str, episode: int = 1) -> Told:
+    """A new message that wakes somebody, for what they were paged for before."""
+    return Told("paged again", f"{trouble}#{episode}")
 
 
 def ticket(trouble: str, episode: int = 1) -> Told:
@@ -35,6 +52,16 @@ def ticket(trouble: str, episode: int = 1) -> Told:
 
 def edited(trouble: str, state: str, episode: int = 1) -> Told:
     return Told("edited", f"{trouble}#{episode}", state)
+
+
+def noted(trouble: str, what: str, episode: int = 1) -> Told:
+    """News in the thread of its page: recovered, back, closing, worse, …"""
+    return Told("noted", f"{trouble}#{episode}", what)
+
+
+def closed(trouble: str, episode: int = 1) -> Told:
+    """Its ticket, by nobody."""
+    return Told("closed", f"{trouble}#{episode}")
 
 
 def commented(trouble: str, outcome: str, episode: int = 1) -> Told:
@@ -88,6 +115,14 @@ class World:
     def receives(self, trouble: str, kind: str, reference: str) -> World:
         answer = b.r.Done(reference, f"https://jira.example/browse/{reference}")
         return self.take(b.receipt(self.id(trouble), kind, self.now, answer=answer))
+
+    def works(self, agent: str = "billing", *, event: float | None = None, **given: Any) -> World:
+        """A minute of the agent's work is closed, at `event` or just now; with it the clock of all agents goes on."""
+        at = b.at(self.now if event is None else event)
+        releases = {given.pop("release", "7"): at}
+        one = b.r.Advanced(agent, at, releases, environment="prod", seen=b.at(self.now))
+        self.take(b.r.Advanced("", at, seen=b.at(self.now)))
+        return self.take(msgspec.structs.replace(one, **given))
 
     def take(self, *records: Any) -> World:
         folded = self._folded(records)
@@ -178,12 +213,22 @@ def _told(owed: Obligation) -> Told | None:
         return umbrella(owner) if owed.ordinal == 1 else Told("counted", owner, doc["lines"][1][1].split()[0])
     if owed.kind == "page" and owed.ordinal == 1:
         return Told("page", name)
+    if owed.kind == "page" and (doc["mention"] or doc["oncall"]):
+        return Told("paged again", name)
     if owed.kind == "ticket":
         return Told("ticket", name)
     if owed.kind == "page" and doc["state"] != "open":
         return Told("edited", name, doc["state"])
     if owed.kind == "comment":
-        return Told("commented", name, doc["lines"][0].split()[2].rstrip(".,"))
+        return Told("commented", name, _news(doc["lines"][0]) or doc["lines"][0].split()[2].rstrip(".,"))
+    if owed.kind == "note":
+        return Told("noted", name, _news(doc["headline"]))
+    if owed.kind == "transition" and doc["to"] == "done":
+        return Told("closed", name)
     if owed.kind == "transition":
         return Told("merged", name, doc["parent"].removeprefix("v1:tool.repeated_error:"))
     return None  # evidence, and the edit of an open page
+
+
+def _news(text: str) -> str:
+    return next((what for words, what in NEWS.items() if text.startswith(words)), "")
