@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import msgspec
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -45,7 +46,7 @@ class Wire:
         try:
             response = await method(self._ready())
         except SlackApiError as error:
-            return _refusal(error.response)
+            return self._clean(_refusal(error.response))
         except Redirected:
             return Refused("3xx: the address redirects; set TOCSIN_SLACK_URL to where it leads")
         except (
@@ -62,6 +63,13 @@ class Wire:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+    def _clean(self, failure: Failure) -> Failure:
+        """Without our token should it be echoed."""
+        token = self._token.reveal()
+        if not token or token not in failure.why:
+            return failure
+        return msgspec.structs.replace(failure, why=failure.why.replace(token, "***"))
 
     def _ready(self) -> AsyncWebClient:
         """Made at the first call: the session belongs to the running loop."""
