@@ -1,0 +1,1 @@
+"""What the kill matrix is made of."""

@@ -1,0 +1,233 @@
+"""One run of the kill matrix: lives that compete, kills by the plan, then quiet, then the judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct, field
+
+from benchmarks.killing import plan
+from benchmarks.killing.detecting import Detecting
+from benchmarks.killing.judging import Judged, compared, counted
+from benchmarks.killing.lives import Crew
+from benchmarks.killing.network import Network, owner_of
+from benchmarks.killing.outside import Outside
+from benchmarks.killing.plan import Kill
+from benchmarks.killing.world import Servers, Troubles, World
+
+# Nobody may ask before the call is surely over: the wire gives up after twice its timeout.
+PACE = {"TOCSIN_CALL_TIMEOUT_S": "1.5", "TOCSIN_ASK_AFTER_S": "4.0", "TOCSIN_AUDIT_AFTER_S": "3.0"}
+CHANNELS = tuple(f"team-{n}" for n in range(20))
+WORKERS = 2
+WITHIN_S = 6.0  # a step that is not reached by then is tried again later
+TRIES_MAX = 3
+UNFINISHED_MAX = 60
+UNFINISHED = "SELECT count(*) FROM obligations WHERE state IN ('owed', 'attempting') AND kind IN ('page', 'ticket')"
+WEATHER_EVERY = 8
+DRAIN_S = 420.0
+
+
+class Tally(Struct, kw_only=True):
+    kills: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    took: dict[str, float] = field(default_factory=dict)  # seconds, by kind
+    missed: Counter[str] = field(default_factory=Counter)  # steps that were never reached
+    ended: list[int] = field(default_factory=list)  # lives that ended by themselves
+    seconds: float = 0.0
+    drained: bool = True
+    judged: Judged = field(default_factory=Judged)
+
+
+class Matrix:
+    def __init__(self, servers: Servers, kills: int, seed: int, *, name: str = "kills", detect: int = 0) -> None:
+        self.servers, self.kills, self.seed, self.detect = servers, kills, seed, detect
+        self._random = random.Random(seed)
+        self._random_weather = random.Random(seed + 1)
+        outside = Outside(seed=seed, channels=CHANNELS, rate_limit=1.0, people=True, strangers=30)
+        self.world = World(servers, name, 2 + seed % 10**6, outside)
+        self._troubles = Troubles(name, len(CHANNELS), random.Random(seed + 2))
+        self.tally = Tally()
+        self._crew: Crew
+        self._deadline = 0.0
+        self._wanted: asyncio.Queue[int] = asyncio.Queue(maxsize=3)
+
+    async def run(self, within_s: float) -> Tally:
+        began = time.monotonic()
+        self._deadline = began + within_s
+        environ = {**await self.world.start(), **PACE}
+        self._crew = Crew("respond", WORKERS, environ, self.world.armed, self.world.log)
+        detecting = Detecting(self.world, environ, self.detect, self.seed)
+        feeding = asyncio.create_task(self._feeding())
+        try:
+            self._crew.mend()
+            rebalances = asyncio.create_task(detecting.run()) if self.detect else None
+            await self._kill_all()
+            await self._wanted.join()
+            if rebalances:
+                self.tally.kinds[plan.DETECT] = await rebalances
+                self.tally.kills += self.tally.kinds[plan.DETECT]
+            await self._judge(detecting.incidents)
+        finally:
+            feeding.cancel()
+            detecting.stop()
+            self._crew.stop()
+            self.tally.ended = self._crew.ended
+            self.tally.seconds = round(time.monotonic() - began, 1)
+            await self.world.stop()
+        return self.tally
+
+    async def _kill_all(self) -> None:
+        todo = [(kill, 0) for kill in plan.planned(self.kills - self.detect, self._random)]
+        turn = 0
+        while todo and time.monotonic() < self._deadline:
+            kill, tries = todo.pop(0)
+            if turn % WEATHER_EVERY == 0:
+                await self.world.remote.ask("weather", *plan.weather(self._random_weather))
+            turn += 1
+            await self._feed()
+            began = time.monotonic()
+            done = await self._killed(kill)
+            self.tally.took[kill.kind] = self.tally.took.get(kill.kind, 0.0) + time.monotonic() - began
+            if done:
+                self.tally.kinds[kill.kind] += 1
+                self.tally.kills += 1
+            elif tries + 1 < TRIES_MAX:
+                todo.append((kill._replace(nth=1), tries + 1))
+            else:
+                self.tally.missed[kill.kind] += 1
+                todo.append((Kill(plan.RANDOM), 0))
+            self._crew.mend()
+            if self.tally.kills % 25 == 0:
+                self._say(f"{self.tally.kills} of {self.kills} kills, {len(self.world.told)} incidents")
+
+    async def _feed(self) -> None:
+        """A little more, unless people are owed a lot already."""
+        left = await self.world.rows(UNFINISHED) if await self._there() else [(0,)]
+        if left[0][0] < UNFINISHED_MAX and not self._wanted.full():
+            self._wanted.put_nowait(self._random.randint(1, 3))
+
+    async def _feeding(self) -> None:
+        """Beside the kills: a broker that was killed takes its time."""
+        while True:
+            await self.world.feed(self._troubles.some(await self._wanted.get()))
+            self._wanted.task_done()
+
+    async def _there(self) -> bool:
+        return bool((await self.world.rows("SELECT to_regclass('obligations') IS NOT NULL"))[0][0])
+
+    async def _killed(self, kill: Kill) -> bool:
+        if kill.kind in plan.STEPS:
+            return await self._at_step(plan.STEPS[kill.kind], kill.nth)
+        if kill.kind in plan.DURING:
+            return await self._during(plan.DURING[kill.kind])
+        if kill.kind in plan.CUT:
+            return await self._cut(plan.CUT[kill.kind])
+        deeds: dict[str, Callable[[], Awaitable[bool]]] = {
+            plan.RANDOM: self._at_random,
+            plan.BOTH: self._both,
+            plan.POSTGRES: self._postgres,
+            plan.KAFKA: self._kafka,
+        }
+        return await deeds[kill.kind]()
+
+    async def _at_step(self, point: str, nth: int) -> bool:
+        self._crew.armed.arm(point, nth)
+        hit = await self._crew.hit(WITHIN_S)
+        late = self._crew.armed.disarm()
+        if late and not hit:
+            await self._crew.hit(0.5)
+        return hit is not None or late is not None
+
+    async def _at_random(self) -> bool:
+        await asyncio.sleep(self._random.uniform(0.0, 1.2))
+        return self._crew.killed(self._random.choice(self._crew.lives).pid or 0)
+
+    async def _both(self) -> bool:
+        """The first is hit at a step, the other one at once."""
+        reached = await self._at_step(plan.STEPS[self._random.choice(list(plan.STEPS))], 1)
+        killed = [self._crew.killed(one.pid or 0) for one in list(self._crew.lives)]
+        return reached or any(killed)
+
+    async def _postgres(self) -> bool:
+        await asyncio.sleep(self._random.uniform(0.0, 0.6))
+        await self.servers.kill_postgres()
+        return True
+
+    async def _kafka(self) -> bool:
+        await asyncio.sleep(self._random.uniform(0.0, 0.6))
+        await self.servers.kill_kafka()
+        return True
+
+    async def _during(self, name: str) -> bool:
+        """While the request is on its way, or its answer: whoever made the call dies."""
+        dead: list[bool] = []
+
+        def deed(port: int) -> None:
+            pid = owner_of(port, [one.pid or 0 for one in self._crew.lives])
+            dead.append(pid is not None and self._crew.killed(pid))
+
+        return await self._struck(name, deed) and any(dead)
+
+    async def _cut(self, name: str) -> bool:
+        """The network goes while the call is under way; soon after, so does a worker."""
+        silent, seconds = self._random.random() < 0.5, self._random.uniform(0.3, 3.0)
+        network = self._network(name)
+        if not await self._struck(name, lambda _: network.cut(seconds, silent=silent)):
+            return False
+        await asyncio.sleep(self._random.uniform(0.0, 2.0))
+        return self._crew.killed(self._random.choice(self._crew.lives).pid or 0)
+
+    async def _struck(self, name: str, deed: Callable[[int], None]) -> bool:
+        network = self._network(name)
+        start = b"POST /rest/api/3/issue HTTP" if name.startswith("ticket") else b"POST /api/chat.postMessage"
+        network.arm("asked" if name.endswith("asked") else "answered", start, deed)
+        deadline = time.monotonic() + WITHIN_S
+        while not network.struck and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        network.disarm()
+        return network.struck > 0
+
+    def _network(self, name: str) -> Network:
+        return self.world.jira if name.startswith("ticket") else self.world.slack
+
+    async def _judge(self, more: list[str]) -> None:
+        """Quiet: no kills, no faults; what is owed is done and audited, then everything is counted."""
+        await self.world.remote.ask("weather", [], [])
+        await self.world.remote.ask("rest")
+        self._say(f"waiting for {len(self.world.told) + len(more)} incidents to be told and audited")
+        self.tally.drained = await settled(self.world, self._crew, DRAIN_S, more)
+        state = await self.world.remote.state()
+        self.tally.judged = counted(state, [*self.world.incidents, *more])
+        await compared(self.world, state, self.tally.judged)
+
+    def _say(self, text: str) -> None:
+        left = self._deadline - time.monotonic()
+        sys.stderr.write(f"{self.world.name}: {text} ({left:.0f} s left)\n")
+        sys.stderr.flush()
+
+
+async def settled(world: World, crew: Crew, within_s: float, more: list[str] | None = None) -> bool:
+    """Everything is known, nothing owed, unconfirmed, unaudited or unsaid."""
+    deadline = time.monotonic() + within_s
+    wanted = {*world.incidents, *(more or ())}
+    while time.monotonic() < deadline:
+        crew.mend()
+        known = {row[0] for row in await world.rows("SELECT id FROM incidents WHERE ticket IS NOT NULL")}
+        left = await world.rows(
+            "SELECT (SELECT count(*) FROM obligations WHERE state IN ('owed', 'attempting') OR confirm_at IS NOT NULL"
+            " OR audit_at IS NOT NULL) + (SELECT count(*) FROM publish) + (SELECT count(*) FROM inbox)"
+        )
+        if wanted <= known and left == [(0,)]:
+            return True
+        await asyncio.sleep(1.0)
+    return False
+
+
+def ended_in_order(signals: list[int]) -> bool:
+    return all(code in (0, -signal.SIGTERM) for code in signals)
