@@ -72,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     audit_after_s: float = 60.0  # after a doubt a second ticket is looked for then, at 5 and at 30 times that
     poll_tickets_s: float = 60.0
     replication: int = 1
+    heartbeat_url: Secret = Secret("")  # asked once a minute while every promise is kept; such addresses are secrets
     self_report_s: float = 30.0  # how often a role says how it is, as a heartbeat of its own; 0: never
 
     @property
@@ -110,6 +111,7 @@ _SECRETS = (
     "pagerduty_webhook_secret",
     "webhooks",
     "webhook_secrets",
+    "heartbeat_url",
     "token",
 )
 

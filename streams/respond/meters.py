@@ -30,6 +30,27 @@ class Meters:
             "tocsin_receiver_left_alone", "1: nothing is sent for a while", ("receiver", "reason"), registry=registry
         )
 
+        self._broken = Gauge(
+            "tocsin_promise_broken", "Promises to people that are broken", ("what",), registry=registry
+        )
+        self._beats = Counter(
+            "tocsin_outside_heartbeats", "Signs of life to an outside address", ("answer",), registry=registry
+        )
+        self._canary_s = Gauge(
+            "tocsin_canary_seconds", "From the last made-up finding to its page and ticket", registry=registry
+        )
+        self._canary_at = Gauge("tocsin_canary_success_seconds", "When one last arrived, Unix time", registry=registry)
+
+    def broken(self, what: str, count: int) -> None:
+        self._broken.labels(what).set(count)
+
+    def beaten(self, answer: str) -> None:
+        self._beats.labels(answer).inc()
+
+    def drilled(self, seconds: float, at: float) -> None:
+        self._canary_s.set(seconds)
+        self._canary_at.set(at)
+
     def left_alone(self, receiver: str, why: str) -> None:
         for reason in ("trouble", "quota", "credentials"):
             self._alone.labels(receiver, reason).set(reason == why)

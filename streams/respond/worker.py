@@ -24,11 +24,14 @@ from .carry import Carrier, Pace, audits, nothing
 from .hearing.ears import Ears
 from .hearing.slack_socket import Socket
 from .meters import Meters
+from .promise import CANARY
 from .receivers import http_wire, jira, jira_wire, oncall, pagerduty, slack, slack_wire, webhook
 from .receivers.protocol import Receiver
+from .routing import Owner
 from .settling import Names, Settling
 from .shelf import Address
 from .sweeping import Sweeper, sweeping
+from .watching import drill_owner, watching
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,9 @@ class WiredBook:
         values = msgspec.structs.replace(
             believed,
             runbooks=shipped | runbooks,
-            detector_owners={name: stanza.owner for name, stanza in policy.detectors.items() if stanza.owner},
+            owners=(*believed.owners, *msgspec.convert(drill_owner(policy), tuple[Owner, ...], from_attributes=True)),
+            detector_owners={name: stanza.owner for name, stanza in policy.detectors.items() if stanza.owner}
+            | {CANARY: CANARY},
             pages_url=settings.pages,
             deployment=settings.deployment,
             policy=policy.digest,
@@ -88,7 +93,8 @@ async def run(
     carriers = [Carrier(settings.database, receiver, pace, meters, reached=reached) for receiver in receivers]
     publisher = Publisher(settings.database, settings.kafka, reached=reached)
     swept = sweepers(settings, receivers, meters)
-    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, registry)]
+    auditor = watching(settings, policy, meters, tuple(receiver.name for receiver in receivers))
+    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, registry), auditor]
     try:
         await together(loops, stop)
     finally:
@@ -136,7 +142,9 @@ def configured(settings: Settings, policy: Policy, meters: Meters, duty: oncall.
     return found
 
 
-def listening(settings: Settings, registry: CollectorRegistry) -> list[Socket]:
+def listening(
+    settings: Settings, registry: CollectorRegistry, reached: Callable[[str], None] = nothing
+) -> list[Socket]:
     """Whoever hears presses on buttons: over a socket, where there is an app token. The web role hears signed HTTP."""
     if not settings.slack_app_token or not settings.slack_token:
         return []
@@ -146,7 +154,7 @@ def listening(settings: Settings, registry: CollectorRegistry) -> list[Socket]:
     )
     ears = Ears(bot, settings.slack_team, topics.OUTCOMES.name, registry)
     secure = settings.slack_url.startswith("https://")
-    return [Socket(settings.database, app, ears, registry, secure=secure)]
+    return [Socket(settings.database, app, ears, registry, secure=secure, reached=reached)]
 
 
 def sweepers(settings: Settings, receivers: Sequence[Receiver], meters: Meters) -> list[Sweeper]:
