@@ -113,8 +113,9 @@ def jira_receiver(url: str, *, cloud: bool = True, quiet_s: float = 0.0, timeout
     return Jira(wire, empty_quiet_s=quiet_s)
 
 
-def slack_receiver(url: str, *, again_s: float = 0.05, timeout_s: float = TIMEOUT_S) -> Slack:
-    return Slack(slack_wire.Wire(f"{url}/api/", Secret(SLACK_CANARY), timeout_s=timeout_s), again_s=again_s)
+def slack_receiver(url: str, *, again_s: float = 0.05, timeout_s: float = TIMEOUT_S, **given: Any) -> Slack:
+    wire = slack_wire.Wire(f"{url}/api/", Secret(SLACK_CANARY), timeout_s=timeout_s)
+    return Slack(wire, again_s=again_s, **given)
 
 
 @asynccontextmanager

@@ -137,10 +137,10 @@ async def _fingerprint(conn: Connection, incident: str) -> str | None:
 
 
 async def _ours(conn: Connection, click: Click) -> bool:
-    """Whether something of this incident was posted there."""
+    """Whether something of this incident was posted there; the answer to a post may still be on its way."""
     cursor = await conn.execute(
-        "SELECT 1 FROM obligations WHERE incident = %s AND receiver = 'slack' AND split_part(reference, '/', 1) = %s"
-        " LIMIT 1",
-        [click.incident, click.channel],
+        "SELECT 1 FROM obligations WHERE incident = %s AND receiver = 'slack' AND (split_part(reference, '/', 1) = %s"
+        " OR destination = %s OR (reference IS NULL AND state = 'attempting')) LIMIT 1",
+        [click.incident, click.channel, f"slack:{click.channel}"],
     )
     return await cursor.fetchone() is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,11 +32,25 @@ SOURCE = "slack_socket"
 OFF = "link_disabled"  # somebody has switched Socket Mode off
 
 
+def nothing(_step: str) -> None:
+    pass
+
+
 class Socket:
     """One connection is enough; another replica's does no harm. Nothing that Slack says here is logged: addresses bear tickets."""
 
-    def __init__(self, database: str, app: Wire, ears: Ears, registry: CollectorRegistry, *, secure: bool) -> None:
+    def __init__(
+        self,
+        database: str,
+        app: Wire,
+        ears: Ears,
+        registry: CollectorRegistry,
+        *,
+        secure: bool,
+        reached: Callable[[str], None] = nothing,
+    ) -> None:
         """`secure`: whether the Web API is spoken to over TLS, and the socket must be."""
+        self._reached = reached
         self._database, self._app, self._ears = database, app, ears
         self._schemes = ("wss",) if secure else ("wss", "ws")
         self._stopping = asyncio.Event()
@@ -118,6 +133,7 @@ class Socket:
             except (Nonsense, psycopg.DataError):
                 self._ears.count(SOURCE, "garbage")
                 log.warning("something was told that is no press on a button of ours")  # and stays so, told again
+        self._reached("heard")
         await link.send_json({"envelope_id": told["envelope_id"]})
         await self._ears.reply(replies)
 
