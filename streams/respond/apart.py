@@ -68,7 +68,8 @@ def speaks(life: Life, record: Speaks) -> Step[Life]:
     others = tuple(one for one in life.speaks if one != record.other)
     if record.no_longer:
         return Step(life if len(others) == len(life.speaks) else replace(life, speaks=others))
-    life = replace(life, speaks=(*others, record.other)[-SPEAKS_MAX:])
+    if record.other not in life.speaks:
+        life = replace(life, speaks=(*others, record.other)[-SPEAKS_MAX:])
     if incident.stage == "merged" and spokesman(life) == record.other:
         return split(life, Split(incident.id, record.at, ""))
     if incident.stage in OVER:

@@ -54,10 +54,13 @@ def reached(life: Life, incident: Incident, record: Cleared) -> tuple[Life, Inci
     waking = tuple(one for one in record.due.want if one in WAKING)
     if incident.id != life.incident.id or not (waking or "page" in want):
         return life, incident
+    wanting = (waking or life.wanting) if record.held else ()
+    if wanting != life.wanting:
+        life = replace(life, wanting=wanting)
     if record.held:
-        return replace(life, wanting=waking or life.wanting), incident
+        return life, incident
     level = record.due.incident.level if "escalate" in want else 0
-    return replace(life, wanting=()), replace(incident, level=level)
+    return life, replace(incident, level=level)
 
 
 def timed(values: BookValues, before: Life | None, step: Step[Life], record: Any) -> Step[Life]:

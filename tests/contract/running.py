@@ -185,6 +185,14 @@ def _passed(chance: Random, at: float, who: dict[str, Any]) -> r.Passed:
     return r.Passed(_name(chance, who), b.at(at), b.at(at + 90))
 
 
+def _speaks(chance: Random, at: float, who: dict[str, Any]) -> r.Speaks:
+    return r.Speaks(_name(chance, who), f"v1:x:{chance.randrange(3)}#1", b.at(at), chance.random() < 0.4)
+
+
+def _worsened(chance: Random, at: float, who: dict[str, Any]) -> r.Worsened:
+    return r.Worsened(_name(chance, who), "search keeps failing", chance.choice(("critical", "medium")), b.at(at))
+
+
 SAMPLES: dict[type, Any] = {
     r.SessionStarted: _started,
     r.Heartbeat: _beat,
@@ -210,6 +218,9 @@ SAMPLES: dict[type, Any] = {
     r.Assignment: _assignment,
     r.Split: _split,
     r.Merge: _merge,
+    r.Speaks: _speaks,
+    r.Worsened: _worsened,
+    r.Expired: lambda c, at, who: r.Expired(_name(c, who), c.randrange(1, 3), b.at(at)),
     r.Grouped: lambda c, at, who: b.grouped(_name(c, who), f"v1:x:{c.randrange(3)}#1", at),
     r.Released: lambda c, at, who: b.released(_name(c, who), at),
     r.Obligation: lambda c, at, who: b.obligation(_name(c, who), "page", c.randrange(1, 4), at=b.at(at)),
