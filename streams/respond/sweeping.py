@@ -64,12 +64,15 @@ class Sweeper:
         while not self._stopping.is_set():
             try:
                 async with Lock(self._uri, f"sweep:{self._receiver.name}", wanted=self._wanted) as lock:
-                    while lock.held and not self._stopping.is_set():
-                        await self.turn(lock.conn)
-                        await rest(self._stopping, self._sweep.turn_s)
+                    await self._turns(lock)
             except (psycopg.OperationalError, OSError) as error:
                 log.warning("sweep: the database cannot be reached (%s)", type(error).__name__)
                 await rest(self._stopping, 1.0)
+
+    async def _turns(self, lock: Lock) -> None:
+        while lock.held and not self._stopping.is_set():
+            await self.turn(lock.conn)
+            await rest(self._stopping, self._sweep.turn_s)
 
     def _wanted(self) -> bool:
         return not self._stopping.is_set()

@@ -8,7 +8,7 @@ import pytest
 from respond.outside import CANARY, SLACK_CANARY
 
 from streams.database import migrate
-from streams.sandbox.jira import SandboxJira
+from streams.sandbox.jira import SandboxDataCenter, SandboxJira
 from streams.sandbox.slack import SandboxSlack
 
 
@@ -35,6 +35,6 @@ async def slack() -> AsyncIterator[tuple[SandboxSlack, str]]:
 @pytest.fixture(params=[True, False], ids=["cloud", "data-center"])
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[tuple[SandboxJira, str, bool]]:
     """Both sorts of Jira: the server, its address, and whether it is Cloud."""
-    server = SandboxJira(token=CANARY, cloud=request.param)
+    server = (SandboxJira if request.param else SandboxDataCenter)(token=CANARY)
     yield server, await server.start(), request.param
     await server.stop()

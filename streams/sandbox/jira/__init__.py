@@ -1,5 +1,5 @@
 """A sandbox Jira: tickets, search that lags, faults on demand, and pages a person can click."""
 
-from streams.sandbox.jira.server import SandboxJira
+from streams.sandbox.jira.server import SandboxDataCenter, SandboxJira
 
-__all__ = ["SandboxJira"]
+__all__ = ["SandboxDataCenter", "SandboxJira"]

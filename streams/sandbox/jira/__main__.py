@@ -3,19 +3,18 @@
 import argparse
 import asyncio
 
-from streams.sandbox.jira.server import SandboxJira
+from streams.sandbox.jira.server import SandboxDataCenter, SandboxJira
 from streams.sandbox.serving import arguments, until_stopped
 
 
 async def main(given: argparse.Namespace) -> None:
-    jira = SandboxJira(
+    jira = (SandboxDataCenter if given.data_center else SandboxJira)(
         host=given.host,
         port=given.port,
         index_lag=given.index_lag,
         projects=tuple(given.project or ["OPS"]),
         token=given.token,
         path=given.state,
-        cloud=not given.data_center,
     )
     jira.serving.public_url = given.public_url
     await until_stopped("Jira", jira.start, jira.stop)

@@ -1,7 +1,7 @@
 """A Jira inside this process: the REST API as clients use it, pages, faults, rules, and an index that lags."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from aiohttp import web
@@ -22,10 +22,9 @@ from streams.sandbox.serving import Serving, answered
 
 
 class SandboxJira:
-    """`token` is "email:token" or the token alone; without one everybody is let in. `path` survives a restart.
+    """`token` is "email:token" or the token alone; without one everybody is let in. `path` survives a restart."""
 
-    `cloud` is False for a Data Center of version 10.
-    """
+    cloud: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -36,11 +35,10 @@ class SandboxJira:
         projects: tuple[str, ...] = ("OPS",),
         token: str | None = None,
         path: Path | None = None,
-        cloud: bool = True,
     ) -> None:
         self.book = Book(projects, index_lag, path)
         self.serving = Serving(Path(__file__).parent, host, port)
-        self.desk = Desk(self.book, self.serving, token, cloud=cloud)
+        self.desk = Desk(self.book, self.serving, token, cloud=self.cloud)
         self.hooks = Hooks()
         self.book.heard = self._heard
         self._url = ""
@@ -104,3 +102,9 @@ class SandboxJira:
         else:
             body |= {"user": wire.user(ticket.author)}
         self.hooks.say(event, body)
+
+
+class SandboxDataCenter(SandboxJira):
+    """Version 2 of the API alone, wiki text, names instead of account ids, the older search, nothing in bulk."""
+
+    cloud = False
