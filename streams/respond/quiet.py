@@ -49,7 +49,7 @@ def passed(values: BookValues, life: Life, record: Passed) -> Step[Life]:
     if asks <= record.at and record.seen - life.heard_at < heard:
         asks = record.at + heard
     if asks > record.at:
-        return Step(replace(life, watched=asks), (_watched(incident, asks),))
+        return Step(life if asks == life.watched else replace(life, watched=asks), (_watched(incident, asks),))
     incident = replace(incident, stage="mitigated", quiet_since=incident.last_seen, mitigated_at=record.seen)
     close_at = record.seen + timedelta(seconds=values.quiet.close_s)
     news = alone(incident, ("recovered",), record.seen) if incident.told else ()
