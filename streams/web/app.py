@@ -28,10 +28,11 @@ from ..learn.gates import decide
 from ..learn.inputs import Index
 from ..learn.values import gate_values
 from ..policy import Policy
+from ..respond import oncalls
 from ..respond.hearing.ears import Ears
 from ..respond.receivers.slack_wire import Wire
 from ..settings import Settings
-from . import api, hooks, pages
+from . import api, hooks, pagerduty, pages
 from .answers import told
 from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
@@ -48,8 +49,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
     house = Gatehouse(pool, values, (Index, decide), topic=topics.GATES.name, registry=registry)
     keys = Keys(settings.token)
-    sinks = {"jira": bool(settings.jira_url), "slack": bool(settings.slack_token)}
-    shop = Shop(pool, house, keys, sinks, topics.OUTCOMES.name)
+    shop = Shop(pool, house, keys, _sinks(settings, policy), topics.OUTCOMES.name)
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
     ears = Ears(wire, settings.slack_team, topics.OUTCOMES.name, registry)
     static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
@@ -57,7 +57,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
         route_handlers=[
             Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
             Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
-            Router("/", route_handlers=hooks.HANDLERS),
+            Router("/", route_handlers=[*hooks.HANDLERS, *pagerduty.HANDLERS]),
             static,
         ],
         dependencies={"shop": Provide(lambda: shop, sync_to_thread=False)},
@@ -70,6 +70,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
                 "door": keys,
                 "house": house,
                 "hooks": hooks.Hooks(settings, shop, ears),
+                "pagerduty": pagerduty.PagerDutyHooks(settings, shop, ears),
                 "reading": None,
                 "secure": settings.pages.startswith("https://"),
             }
@@ -80,6 +81,17 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     # Around everything, so that what is not found goes out guarded too.
     app.asgi_handler = Guard(app.asgi_handler, hosts(settings.web_host, settings.web_url))
     return app
+
+
+def _sinks(settings: Settings, policy: Policy) -> dict[str, bool]:
+    """Receivers, and whether the settings have them. Two are only missed where the policy names them."""
+    further = {"pagerduty": bool(settings.pagerduty_keys), "webhook": bool(settings.webhooks)}
+    named = oncalls.further(policy)
+    return {
+        "jira": bool(settings.jira_url),
+        "slack": bool(settings.slack_token),
+        **{name: there for name, there in further.items() if there or name in named},
+    }
 
 
 async def run(
