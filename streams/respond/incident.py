@@ -29,6 +29,7 @@ from ..records import (
 )
 from ..step import Order, Step
 from . import apart, escalation, listening, quiet
+from .cleaning import clean
 from .deciding import DRY_RUN, decided, reopened
 from .explaining import CAUSED, Explaining
 from .life import (
@@ -94,7 +95,7 @@ class IncidentLife:
 
     def _step(self, memory: Life | None, record: Any) -> Step[Life]:
         if isinstance(record, Sighted):
-            return self._sighted(memory, record)
+            return self._sighted(memory, replace(record, finding=clean(record.finding)))
         if memory is None:
             return Step(None)
         if isinstance(record, Outcome):
@@ -154,15 +155,10 @@ class IncidentLife:
         if judged == "muted" and DRY_RUN not in incident.held:
             incident = replace(incident, held=(str(incident.outcome),))
         incident = quiet.returned(before, incident, finding)
-        life = replace(life, incident=incident, tally=tally)
-        step = self._told(noted(life, record, mark), record, before)
-        if incident.stage == "merged":
-            return apart.rose(step, before, incident, record.at)
-        news = quiet.news(before, incident)
-        if not news or incident.stage in OVER or finding.dry_run:
-            return step
-        # After the question for a page, whose answers replace the reasons held.
-        return Step(step.remember, (*step.say, *alone(incident, news, record.at)))
+        life = noted(replace(life, incident=incident, tally=tally), record, mark)
+        silent = finding.dry_run or incident.stage in (*OVER, "merged")
+        step = self._told(life, record, before, () if silent else quiet.news(before, incident))
+        return apart.rose(step, before, incident, record.at) if incident.stage == "merged" else step
 
     def _opened(self, life: Life | None, record: Sighted, mark: str) -> Step[Life]:
         before = life.incident if life else None
@@ -178,23 +174,25 @@ class IncidentLife:
         new = Life(incident, tally, record.at, life.known, life.recent, since=life.horizon, past=past, shared=kept)
         return self._told(noted(new, record, mark), record, incident)
 
-    def _told(self, life: Life, record: Sighted, before: Incident) -> Step[Life]:
+    def _told(self, life: Life, record: Sighted, before: Incident, news: tuple[str, ...] = ()) -> Step[Life]:
         """Say the incident and, while people are owed news of it, that they are."""
         incident = life.incident
         if record.finding.dry_run and not incident.told and not incident.held:
             life = replace(life, incident=replace(incident, held=(DRY_RUN,)))
             return Step(life, (life.incident,))
         if incident.stage in (*OVER, "mitigated") or record.finding.dry_run:
-            return Step(life, (incident,))
+            return Step(life, (incident, *(alone(incident, news, record.at) if news else ())))
         life, fresh = shared(life, self.explaining.keys(incident))
         want = missing(incident)
         if want:
-            return asking(life, want, record.at)
+            step = asking(life, want, record.at)  # its answers replace the reasons held
+            return Step(step.remember, (*step.say, *escalation.again(life, record.at, news)))
         longer = _minute(incident.last_seen) > _minute(before.last_seen)
         goes_on = longer and self.explaining.bigger(incident.detector)  # it explains others for as long as it is seen
-        news = {key for key in life.shared if key in fresh or (goes_on and not key.startswith(CAUSED))}
-        seen = (one for one in notices(life, incident, ("seen",), record.at) if one.grouping in news)
-        return Step(life, (incident, *seen, *escalation.again(life, record.at)))
+        known = {key for key in life.shared if key in fresh or (goes_on and not key.startswith(CAUSED))}
+        seen = (one for one in notices(life, incident, ("seen",), record.at) if one.grouping in known)
+        # Before the groups hear of it: what they answer may make it a part of another one.
+        return Step(life, (incident, *escalation.again(life, record.at, news), *seen))
 
 
 def _previous(life: Life, before: Incident) -> Previous:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..intake.secrets import bytes_without_secrets, without_secrets
 from ..records import (
     Acknowledgement,
     Assignment,
@@ -49,7 +50,8 @@ class Input(NamedTuple):
     def buried(self, reason: str, why: str) -> DeadLetter:
         at = appended(self.read.timestamp_ms) if self.read else None
         key = self.read.key if self.read else None
-        return DeadLetter(reason, (f": {why}"[:WHY_MAX],), self.position, self.raw, key, at)
+        why, value = without_secrets(f": {why}", [])[:WHY_MAX], self.raw and bytes_without_secrets(self.raw, [])
+        return DeadLetter(reason, (why,), self.position, value, key, at)
 
 
 def sighted(read: Read, epoch: int, now: datetime) -> Input:
