@@ -43,9 +43,11 @@ def due(values: BookValues, life: Life, at: datetime) -> Step[Life] | None:
     return Step(life, _asking(life, ("escalate",), at))
 
 
-def again(life: Life, at: datetime) -> tuple[Due, ...]:
-    """What was held back asks once more."""
-    return _asking(life, life.wanting, at) if life.wanting and at - life.heard_at <= STILL_SEEN else ()
+def again(life: Life, at: datetime, news: tuple[str, ...] = ()) -> tuple[Due, ...]:
+    """News, and what was held back asks once more: in one Due, since each numbers what people are owed."""
+    wanting = life.wanting if at - life.heard_at <= STILL_SEEN else ()
+    want = tuple(dict.fromkeys((*news, *wanting)))
+    return _asking(life, want, at) if want else ()
 
 
 def reached(life: Life, incident: Incident, record: Cleared) -> tuple[Life, Incident]:
