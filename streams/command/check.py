@@ -24,6 +24,8 @@ from .start import policy_or_exit, settings_or_exit
 def check(events: BinaryIO | None, *, as_json: bool) -> None:
     """Verify settings, policy, Kafka, PostgreSQL, Jira and Slack; or, with --events, what intake would say to each.
 
+    A line that begins with ?? is a warning: an owner whose pages wake nobody.
+
     Exit codes: 0 all well, 1 something is missing or wrong (or an event would be rejected), 2 usage.
 
     Example: tocsin check --events mine.ndjson
@@ -35,7 +37,8 @@ def check(events: BinaryIO | None, *, as_json: bool) -> None:
         if as_json:
             sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
         else:
-            click.echo(f"{'ok ' if answer['ok'] else 'NO '} {answer['what']}: {answer['says']}")
+            mark = "NO " if not answer["ok"] else "?? " if answer.get("warning") else "ok "
+            click.echo(f"{mark} {answer['what']}: {answer['says']}")
     sys.exit(0 if well else 1)
 
 
@@ -63,6 +66,7 @@ def _parts() -> Iterator[dict[str, Any]]:
         return
     yield {"what": "settings", "ok": True, "says": f"deployment {settings.deployment}"}
     yield _policy(settings)
+    yield from _owners(settings)
     yield _prices(settings)
     yield _kafka(settings)
     yield _database(settings)
@@ -76,6 +80,19 @@ def _policy(settings: environment.Settings) -> dict[str, Any]:
     except policies.PolicyError as error:
         return {"what": "policy", "ok": False, "says": str(error)}
     return {"what": "policy", "ok": True, "says": f"{policy.name} {policy.digest}, {len(policy.detectors)} detectors"}
+
+
+def _owners(settings: environment.Settings) -> Iterator[dict[str, Any]]:
+    """Warnings: nothing is wrong, and nobody would wake up."""
+    from ..respond.oncalls import Outside, asleep  # noqa: PLC0415
+    from ..respond.routing import BookValues  # noqa: PLC0415
+
+    try:
+        values = msgspec.convert(policies.load(settings.policy), BookValues, from_attributes=True)
+    except policies.PolicyError:
+        return
+    for owner, why in asleep(values, Outside(settings.pagerduty_services, settings.hooks)):
+        yield {"what": f"owner {owner}", "ok": True, "warning": True, "says": why}
 
 
 def _prices(settings: environment.Settings) -> dict[str, Any]:
