@@ -59,6 +59,21 @@ def noted(trouble: str, what: str, episode: int = 1) -> Told:
     return Told("noted", f"{trouble}#{episode}", what)
 
 
+def escalated(trouble: str, to: str, episode: int = 1) -> Told:
+    """`to` is a destination."""
+    return Told("escalated", f"{trouble}#{episode}", to)
+
+
+def elsewhere(trouble: str, to: str, state: str, episode: int = 1) -> Told:
+    """What another receiver than Slack is told."""
+    return Told("elsewhere", f"{trouble}#{episode}", f"{to} {state}")
+
+
+def reopened(trouble: str, episode: int = 1) -> Told:
+    """Its ticket is no duplicate any more."""
+    return Told("reopened", f"{trouble}#{episode}")
+
+
 def closed(trouble: str, episode: int = 1) -> Told:
     """Its ticket, by nobody."""
     return Told("closed", f"{trouble}#{episode}")
@@ -108,6 +123,19 @@ class World:
 
     def acknowledges(self, trouble: str, actor: str = "ann") -> World:
         return self.take(b.acknowledgement(self.id(trouble), self.now, actor))
+
+    def assigns(self, trouble: str, to: str, actor: str = "ann") -> World:
+        return self.take(b.r.Assignment(self.id(trouble), to, b.at(self.now), actor, "web"))
+
+    def splits(self, trouble: str, actor: str = "ann") -> World:
+        return self.take(b.r.Split(self.id(trouble), b.at(self.now), actor, "web"))
+
+    def merges(self, trouble: str, parent: str, actor: str = "ann") -> World:
+        return self.take(b.r.Merge(self.id(trouble), self.id(parent), b.at(self.now), actor, "web"))
+
+    def expires(self, trouble: str, ordinal: int = 1) -> World:
+        """Its pages so far were never sent: the book's rows say so when it is over or silenced."""
+        return self.take(b.r.Expired(self.id(trouble), ordinal, b.at(self.now)))
 
     def silences(self, until: float, **given: Any) -> World:
         return self.take(b.silence(self.now, until, **given))
@@ -211,6 +239,10 @@ def _told(owed: Obligation) -> Told | None:
     if not owed.incident:
         owner = owed.id.split(":")[1]
         return umbrella(owner) if owed.ordinal == 1 else Told("counted", owner, doc["lines"][1][1].split()[0])
+    if owed.kind == "page" and doc["level"]:
+        return Told("escalated", name, owed.destination)
+    if owed.kind == "page" and not owed.destination.startswith("slack:"):
+        return Told("elsewhere", name, f"{owed.destination} {doc['state']}")
     if owed.kind == "page" and owed.ordinal == 1:
         return Told("page", name)
     if owed.kind == "page" and (doc["mention"] or doc["oncall"]):
@@ -225,6 +257,8 @@ def _told(owed: Obligation) -> Told | None:
         return Told("noted", name, _news(doc["headline"]))
     if owed.kind == "transition" and doc["to"] == "done":
         return Told("closed", name)
+    if owed.kind == "transition" and doc["to"] == "open":
+        return Told("reopened", name)
     if owed.kind == "transition":
         return Told("merged", name, doc["parent"].removeprefix("v1:tool.repeated_error:"))
     return None  # evidence, and the edit of an open page
