@@ -107,14 +107,14 @@ def _payload(body: bytes) -> Any:
     try:
         given = parse_qs(body.decode(), strict_parsing=True, max_num_fields=10)
         return msgspec.json.decode(given["payload"][0])
-    except (ValueError, KeyError, msgspec.DecodeError):
+    except (ValueError, KeyError, msgspec.DecodeError, RecursionError):
         raise Nonsense("not a form with a payload") from None
 
 
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Nonsense("not JSON") from None
     if not isinstance(found, dict):
         raise Nonsense("not an object")
