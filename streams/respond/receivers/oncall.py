@@ -60,7 +60,9 @@ class Schedules:
             status = reply.status if isinstance(reply, http_wire.Reply) else 0
             raise Unanswered(f"PagerDuty: {status or 'no answer'}", after_s)
         try:
-            entries = msgspec.json.decode(reply.body or b"")["oncalls"]
+            entries = msgspec.json.decode(reply.body or b"", type=dict[str, Any])["oncalls"]
+            if not isinstance(entries, list):
+                raise TypeError
             found = min(entries, key=lambda one: one.get("escalation_level") or 1, default=None)
             return str(found["user"].get("email") or "") or None if found else None
         except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
