@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from ..database import Connection
 from ..records import Outcome
+from .following import gone, moved
 from .jira import JiraReader
 from .recording import record_outcome
 from .ticket import Known, Mover, TicketRead
@@ -21,7 +22,7 @@ TICKETS_MAX = 5000
 # A decided incident is read for a month more: people reopen tickets and change their minds. What a merged one's ticket
 # says is our own closing of a duplicate. The book says who decided: `name (source)`.
 WATCHED = """
-SELECT DISTINCT ON (i.id) i.id, o.reference, COALESCE(t.turn, 0), COALESCE(t.done, false), t.outcome, t.fixed_in,
+SELECT DISTINCT ON (i.id) i.id, o.reference, o.id AS obligation, o.url, COALESCE(t.id, '') AS number, COALESCE(t.turn, 0), COALESCE(t.done, false), t.outcome, t.fixed_in,
     t.missing_since, i.outcome IS NOT NULL AND COALESCE(i.body->>'resolved_by', '') !~ 'jira[)]?$', t.read_at
 FROM incidents i
 JOIN obligations o ON o.incident = i.id AND o.kind = 'ticket' AND o.state = 'done' AND o.reference IS NOT NULL
@@ -33,9 +34,9 @@ ORDER BY i.id, o.ordinal
 OLDEST_FIRST = f"SELECT * FROM ({WATCHED}) watched ORDER BY read_at NULLS FIRST LIMIT {TICKETS_MAX}"  # noqa: S608 - no value in it
 SAME = "UPDATE tickets SET read_at = now(), missing_since = NULL WHERE incident = ANY(%s)"
 CHANGED = """
-INSERT INTO tickets (incident, reference, key, status, done, outcome, fixed_in, read_at, turn)
-VALUES (%s, %s, %s, %s, %s, %s, %s, now(), 1)
-ON CONFLICT (incident) DO UPDATE SET reference = EXCLUDED.reference, key = EXCLUDED.key, status = EXCLUDED.status,
+INSERT INTO tickets (incident, reference, id, key, status, done, outcome, fixed_in, read_at, turn)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, now(), 1)
+ON CONFLICT (incident) DO UPDATE SET reference = EXCLUDED.reference, id = EXCLUDED.id, key = EXCLUDED.key, status = EXCLUDED.status,
     done = EXCLUDED.done, outcome = EXCLUDED.outcome, fixed_in = EXCLUDED.fixed_in, read_at = now(),
     missing_since = NULL, turn = tickets.turn + 1
 WHERE tickets.turn = %s
@@ -45,7 +46,7 @@ MISSING = """
 INSERT INTO tickets (incident, reference, missing_since) VALUES (%s, %s, %s)
 ON CONFLICT (incident) DO UPDATE SET missing_since = COALESCE(tickets.missing_since, EXCLUDED.missing_since)
 """
-GONE = "UPDATE tickets SET gone_at = %s WHERE incident = %s"
+GONE = "UPDATE tickets SET gone_at = %s WHERE incident = %s AND gone_at IS NULL"
 
 
 class Watched(NamedTuple):
@@ -53,6 +54,9 @@ class Watched(NamedTuple):
 
     incident: str
     reference: str
+    obligation: str
+    url: str | None
+    number: str  # the tracker's own: it stays when the ticket is moved
     turn: int
     done: bool
     outcome: str | None
@@ -60,6 +64,10 @@ class Watched(NamedTuple):
     missing_since: datetime | None
     elsewhere: bool
     read_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        return self.number or self.reference
 
     @property
     def known(self) -> Known:
@@ -86,30 +94,34 @@ class Polling:
         watched = [Watched(*row) for row in rows]
         if not watched:
             return []
-        found = await self._reader.read([one.reference for one in watched])
+        found = await self._reader.read([one.name for one in watched])
         same, said = [], []
         for one in watched:
-            read = found[one.reference]
+            read = found[one.name]
             if read is None:
                 continue
             known = self._judge.remembered(read, one.known)
-            if one.turn and (known.done, known.outcome, known.fixed_in) == (one.done, one.outcome, one.fixed_in):
+            before = (one.done, one.outcome, one.fixed_in, one.number, one.reference)
+            if one.turn and (known.done, known.outcome, known.fixed_in, read.id, read.key) == before:
                 same.append(one.incident)
             elif outcome := await self._changed(conn, one, read, known):
                 said.append(outcome)
         await conn.execute(SAME, [same])
-        await self._missing(conn, [one for one in watched if found[one.reference] is None])
+        await self._missing(conn, [one for one in watched if found[one.name] is None])
         return said
 
     async def _changed(self, conn: Connection, one: Watched, read: TicketRead, known: Known) -> Outcome | None:
         now = datetime.now(UTC)
-        moved = read.done or one.done
-        by = await self._reader.mover(read, now) if moved else Mover("", now)
+        touched = read.done or one.done
+        by = await self._reader.mover(read, now) if touched else Mover("", now)
         outcome = self._judge.outcome(one.incident, one.known, read, by)
-        row = (one.incident, one.reference, read.key, read.status, known.done, known.outcome, known.fixed_in, one.turn)
+        state = (read.status, known.done, known.outcome, known.fixed_in, one.turn)
+        row = (one.incident, one.reference, read.id, read.key, *state)
         async with conn.transaction():
             if not await (await conn.execute(CHANGED, row)).fetchone():
                 return None  # another process has read it meanwhile, and said what there was to say
+            if read.key and read.key != one.reference:
+                await moved(conn, one, read.key)
             if outcome is not None:
                 await record_outcome(conn, self._topic, outcome)
         return outcome
@@ -122,7 +134,9 @@ class Polling:
         for one in missing:
             if one.missing_since is not None and now - one.missing_since >= GONE_AFTER:
                 log.warning("ticket %s of incident %s is gone", one.reference, one.incident)
-                await conn.execute(GONE, [now, one.incident])
+                async with conn.transaction():
+                    if (await conn.execute(GONE, [now, one.incident])).rowcount:
+                        await gone(conn, one)
             else:
                 await conn.execute(MISSING, [one.incident, one.reference, now])
 

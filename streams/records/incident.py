@@ -228,7 +228,7 @@ class Unknown(Struct, frozen=True, tag="unknown", tag_field="answer"):
 Answer = Done | NotDone | Refused | Unknown
 
 
-class Receipt(Struct, frozen=True, tag="receipt", tag_field="record"):
+class Receipt(Struct, frozen=True, tag="receipt", tag_field="record", omit_defaults=True):
     """An obligation's answer, told to the book."""
 
     obligation: str
@@ -236,3 +236,4 @@ class Receipt(Struct, frozen=True, tag="receipt", tag_field="record"):
     kind: ObligationKind
     answer: Answer
     at: datetime
+    was: str | None = None  # a ticket's reference until now: a person has moved it (Done) or deleted it (Refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..records import Acknowledgement, Cleared, Done, Expired, Grouped, Obligation, Receipt, Released
+from ..records import Acknowledgement, Cleared, Done, Expired, Grouped, Incident, Obligation, Receipt, Released
 from ..step import Step
 from . import escalation
 from .life import (
@@ -38,6 +38,8 @@ def acknowledged(life: Life, record: Acknowledgement) -> Step[Life]:
 
 def receipted(life: Life, record: Receipt) -> Step[Life]:
     incident = episode(life, record.incident)
+    if incident is not None and record.was:
+        return _followed(life, incident, record)
     if incident is None or not isinstance(record.answer, Done):
         return Step(life)
     answer = record.answer
@@ -48,6 +50,19 @@ def receipted(life: Life, record: Receipt) -> Step[Life]:
     else:
         return Step(life)  # the first recorded reference wins
     return Step(put(life, incident), (incident,))
+
+
+def _followed(life: Life, incident: Incident, record: Receipt) -> Step[Life]:
+    """A person has moved its ticket, or deleted it: then none is opened by itself, and people hear why."""
+    if record.kind != "ticket" or incident.ticket != record.was:
+        return Step(life)
+    if isinstance(record.answer, Done):
+        incident = replace(incident, ticket=record.answer.reference, ticket_url=record.answer.url)
+    else:
+        incident = replace(incident, ticket_url=None)
+    want = "update" if isinstance(record.answer, Done) else "gone"
+    told = incident.stage not in OVER and incident.id == life.incident.id
+    return Step(put(life, incident), (incident, *(alone(incident, (want,), record.at) if told else ())))
 
 
 def grouped(life: Life, record: Grouped) -> Step[Life]:

@@ -12,7 +12,7 @@ from .messages import CommentDoc, Doc, PageDoc, body
 from .routing import BookValues, Level, Owner
 
 EDITS = {"update", "outcome", "duplicate", "worse", "escalate", "recovered", "back", "closing", "split"}
-NOTES: tuple[writing.News, ...] = ("recovered", "back", "closing", "assigned", "split")
+NOTES: tuple[writing.News, ...] = ("recovered", "back", "closing", "assigned", "split", "gone")
 FURTHER = ("pagerduty:", "webhook:")
 
 

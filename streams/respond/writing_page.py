@@ -41,7 +41,7 @@ OUTCOMES: tuple[OutcomeValue, ...] = (
 )
 OVER = ("resolved", "closed", "merged")
 SAY_HOW = "Say how it ended; if nobody does, it is closed by itself."
-News = Literal["recovered", "back", "closing", "assigned", "worse", "escalated", "split", "merged"]
+News = Literal["recovered", "back", "closing", "assigned", "worse", "escalated", "split", "merged", "gone"]
 
 
 def page(
@@ -227,6 +227,9 @@ def _news(values: BookValues, incident: Incident, at: datetime, what: News) -> t
             return f"It is {incident.severity} now", (f"More severe since {moment(at)}: {why}.", f"{seen} by now.")
         case "escalated":
             return f"Escalated to level {incident.level}", (f"Nobody has answered since {moment(incident.opened_at)}.",)
+        case "gone":
+            lines = ("It was deleted, or we may not see it any more. No other one is opened by itself.",)
+            return f"Its ticket {incident.ticket or ''} is gone", lines
         case "split":
             return "Stands for itself again", ("A person said that it is no part of the bigger incident.",)
         case "merged":

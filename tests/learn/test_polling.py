@@ -147,3 +147,39 @@ async def test_a_hundred_and_fifty_tickets_are_two_calls_to_cloud(conn):
     assert not [path for path in calls if "search" in path]
     await site.reader.stop()
     await jira.stop()
+
+
+async def test_a_ticket_that_a_person_moved_is_followed_and_the_book_hears_its_new_key(site):
+    await site.turn()
+    book = site.jira.book
+    book.projects["DEV"], book.versions["DEV"], book._numbers["DEV"] = "10009", {}, 0
+    book.rekey(book.find(site.key), "ada", "DEV")
+    await site.turn()
+    assert await site.rows("SELECT reference FROM obligations WHERE kind = 'ticket'") == [("DEV-1",)]
+    ((told,),) = await site.rows("SELECT record FROM inbox")
+    assert (told["record"], told["kind"], told["was"], told["answer"]["reference"]) == (
+        "receipt",
+        "ticket",
+        site.key,
+        "DEV-1",
+    )
+    await site.turn()
+    assert len(await site.rows("SELECT 1 FROM inbox")) == 1, "it is told once"
+    site.key = "DEV-1"
+    await site.form("resolve", outcome="fixed", resolution="10004")
+    (outcome,) = await site.turn()
+    assert (outcome.incident, outcome.outcome) == (site.incident.id, "fixed")
+
+
+async def test_a_deleted_ticket_is_told_to_the_book_once_and_stays_recorded(site):
+    await site.turn()
+    site.jira.book.delete(site.jira.book.find(site.key))
+    await site.turn()
+    await site.conn.execute("UPDATE tickets SET missing_since = missing_since - %s", [GONE_AFTER])
+    await site.turn()
+    await site.turn()
+    ((told,),) = await site.rows("SELECT record FROM inbox")
+    assert (told["was"], told["answer"]["answer"]) == (site.key, "refused")
+    ((state, reference, why),) = await site.rows("SELECT state, reference, why FROM obligations WHERE kind = 'ticket'")
+    assert (state, reference) == ("done", site.key)
+    assert why.startswith("gone: ")
