@@ -56,6 +56,22 @@ def unsafe(url: str, *, plain: bool) -> str | None:
     return None
 
 
+def unreadable(uri: str) -> str | None:
+    """Why that names no PostgreSQL; None: it does. What a driver says to such an address quotes parts of its password."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        return "is not an address: in a password, write signs other than letters and digits as %40, %2F, %3A ..."
+    if parts.scheme not in ("postgresql", "postgres"):
+        return "is not an address that begins with postgresql://"
+    if parts.netloc.count("@") > 1 or "@" in parts.path + parts.fragment:
+        return "has an @ too many: in a password, write @ as %40 and / as %2F"
+    if any("=" not in one for one in parts.query.split("&") if one):
+        return "has a parameter without a value: in a password, write ? as %3F"
+    return None
+
+
 def _loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -75,6 +75,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     heartbeat_url: Secret = Secret("")  # asked once a minute while every promise is kept; such addresses are secrets
     self_report_s: float = 30.0  # how often a role says how it is, as a heartbeat of its own; 0: never
 
+    def __repr__(self) -> str:
+        """An address of a database bears its password."""
+        return f"Settings(deployment={self.deployment!r}, ...)"
+
     @property
     def price_book(self) -> Path:
         return self.prices or self.datadir / "prices.json"
@@ -142,6 +146,8 @@ def _outside(settings: Settings) -> Iterator[str]:
     for key in ("pagerduty_url", "pagerduty_api"):
         if why := addresses.unsafe(getattr(settings, key), plain=settings.plain_http):
             yield f"TOCSIN_{key.upper()} {why}"
+    if settings.database and (why := addresses.unreadable(settings.database)):
+        yield f"TOCSIN_DATABASE {why}"
     for key, name in (("pagerduty_services", "TOCSIN_PAGERDUTY_KEYS"), ("hooks", "TOCSIN_WEBHOOKS")):
         try:
             getattr(settings, key)
