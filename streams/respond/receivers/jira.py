@@ -153,9 +153,11 @@ class Jira:
         return Done(key, f"{self._wire.url}/browse/{key}")
 
     async def _move(self, doc: TransitionDoc, key: str, obligation: Obligation, references: References) -> Answer:
-        if doc.to == "done":
+        if doc.to != "duplicate":
             answer = await self._comments.say(key, doc.lines, obligation.id)
-            return await self._close(key, OVER) if isinstance(answer, Done) else answer
+            if not isinstance(answer, Done):
+                return answer
+            return await (self._close(key, OVER) if doc.to == "done" else self._tickets.open_again(key))
         parent = references.get(doc.parent_ticket)
         if parent is None:
             return Refused("there is no ticket of the other incident")
