@@ -26,6 +26,7 @@ from .records import (
 )
 from .records.deadletters import DeadLetterHeaders
 from .records.envelope import MONEY_MAX, Event, Money, Open
+from .respond.messages import Webhook
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DECIMAL = r"^[0-9]{1,10}(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$"
@@ -56,6 +57,7 @@ RECORDS: dict[str, type[Struct]] = {
     "watermarks": Watermarks,
     "obligation": Obligation,
     "policy_changed": PolicyChanged,
+    "webhook": Webhook,
 }
 EVENTS: dict[str, type[Event]] = {
     str(event.__struct_config__.tag): event

@@ -6,6 +6,7 @@ The body is the document as JSON: tuples are lists, `doc` says which one it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -121,6 +122,17 @@ class TransitionDoc(Struct, frozen=True, kw_only=True, tag="transition", tag_fie
     parent: str  # the incident that explains this one
     parent_ticket: str
     lines: tuple[str, ...]  # the comment that goes with it
+
+
+class Webhook(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a signed webhook: a page, or news of one. Of those of one incident a higher `ordinal` is newer."""
+
+    type: Literal["incident.page", "incident.note"]
+    id: str  # the same as in the header webhook-id; a repeat has the same
+    timestamp: datetime | None = None  # when it was promised; the header webhook-timestamp says when it was sent
+    obligation: str
+    ordinal: int
+    data: PageDoc | NoteDoc
 
 
 Doc = PageDoc | NoteDoc | TicketDoc | EvidenceDoc | CommentDoc | LinkDoc | TransitionDoc

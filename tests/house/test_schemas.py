@@ -21,7 +21,7 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 EXAMPLES = SCHEMAS / "examples"
 DECODER = msgspec.json.Decoder(AgentEvent | DeliveryEvent)
 CHECKER = jsonschema.Draft202012Validator.FORMAT_CHECKER
-SHOWN = ("policy_changed",)  # records with examples
+SHOWN = ("policy_changed", "webhook")  # records with examples
 VALIDATORS = {name: jsonschema.Draft202012Validator(event_schema(name), format_checker=CHECKER) for name in TYPES}
 
 

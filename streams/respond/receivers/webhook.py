@@ -7,29 +7,15 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Literal
 
 import msgspec
-from msgspec import Struct
 
 from ...addresses import Hook
 from ...records import Answer, Done, NotDone, Obligation, Refused, Unknown
-from ..messages import NoteDoc, PageDoc, read
+from ..messages import NoteDoc, PageDoc, Webhook, read
 from .http_wire import Reply, Request, Wire
 from .jira_text import address, line
 from .protocol import CREDENTIALS, Absent, Blind, Doubt, References
-
-
-class Webhook(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of a webhook."""
-
-    type: Literal["incident.page", "incident.note"]
-    id: str  # the same as in the header; a repeat has the same
-    timestamp: datetime | None = None  # when it was promised; the header says when it was sent
-    obligation: str
-    ordinal: int  # news of the same incident are in the order of these numbers
-    data: PageDoc | NoteDoc
 
 
 class Webhooks:
