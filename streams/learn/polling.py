@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -29,6 +29,7 @@ JOIN obligations o ON o.incident = i.id AND o.kind = 'ticket' AND o.state = 'don
 LEFT JOIN tickets t ON t.incident = i.id
 WHERE i.stage NOT IN ('merged', 'closed') AND t.gone_at IS NULL
     AND (i.stage <> 'resolved' OR i.updated_at > now() - interval '30 days')
+    AND i.detector <> 'canary'
 ORDER BY i.id, o.ordinal
 """
 OLDEST_FIRST = f"SELECT * FROM ({WATCHED}) watched ORDER BY read_at NULLS FIRST LIMIT {TICKETS_MAX}"  # noqa: S608 - no value in it
@@ -88,10 +89,11 @@ class Polling:
     def __init__(self, reader: JiraReader, judge: Judge, topic: str) -> None:
         self._reader, self._judge, self._topic = reader, judge, topic
 
-    async def turn(self, conn: Connection) -> list[Outcome]:
-        """What people decided since the last turn, already written down."""
+    async def turn(self, conn: Connection, only: Sequence[str] = ()) -> list[Outcome]:
+        """What people decided since the last turn, already written down. `only`: of these tickets, by number or key."""
         rows = await (await conn.execute(OLDEST_FIRST)).fetchall()
         watched = [Watched(*row) for row in rows]
+        watched = [one for one in watched if not only or {one.number, one.reference} & set(only)]
         if not watched:
             return []
         found = await self._reader.read([one.name for one in watched])
@@ -139,6 +141,11 @@ class Polling:
                         await gone(conn, one)
             else:
                 await conn.execute(MISSING, [one.incident, one.reference, now])
+
+
+async def hinted(conn: Connection) -> list[str]:
+    """Takes the hints. One that is lost here costs until the next reading of everything."""
+    return [name for (name,) in await (await conn.execute("DELETE FROM hinted RETURNING ticket")).fetchall()]
 
 
 class Mapped:

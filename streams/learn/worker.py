@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from hashlib import blake2b
 
@@ -17,7 +17,7 @@ from .. import topics
 from ..database import Connection, connect, migrate
 from ..detect.clock import ScopeClock, forwarded
 from ..intake.redact import Redactor
-from ..locks import Lock
+from ..locks import Hint, Lock
 from ..policy import Policy
 from ..records import DeadLetter, Position
 from ..records.deadletters import appended
@@ -27,7 +27,7 @@ from . import gates, outcomes
 from .counting import READER, Counting, Names
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
-from .polling import Mapped, Polling
+from .polling import Mapped, Polling, hinted
 from .recording import forget
 from .standing import Standing
 from .values import gate_values
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 AGAIN_S = 1.0
 STANDING_S = 2.0
 TIDY_S = 3600.0
+HINTS_S = 1.0  # one reading of hinted tickets a second
 
 
 class Learn:
@@ -162,17 +163,27 @@ class Learn:
         polling = Polling(reader, self._judge, topics.OUTCOMES.name)
         await reader.start()
         try:
-            while True:
-                await self._polled(conn, polling)
-                await asyncio.sleep(given.poll_tickets_s)
+            async with Hint(given.database, "hinted") as hint:
+                while True:
+                    await self._polled(conn, polling)
+                    await self._hinted(conn, polling, hint)
         finally:
             await reader.stop()
 
-    async def _polled(self, conn: Connection, polling: Polling) -> None:
+    async def _hinted(self, conn: Connection, polling: Polling, hint: Hint) -> None:
+        """Until it is time to read all of them: those that Jira says have changed, at once."""
+        until_s = time.monotonic() + self._settings.poll_tickets_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            await hint.wait(left_s)
+            if only := await hinted(conn):
+                await self._polled(conn, polling, only)
+                await asyncio.sleep(min(HINTS_S, left_s))  # whoever changes a thousand tickets is read in a few turns
+
+    async def _polled(self, conn: Connection, polling: Polling, only: Sequence[str] = ()) -> None:
         try:
-            for outcome in await polling.turn(conn):
+            for outcome in await polling.turn(conn, only):
                 self._said.labels(outcome.outcome).inc()
-            self._read_s = time.time()
+            self._read_s = self._read_s if only else time.time()
             await gauge(conn, "tickets.away", 0)
         except TrackerAway as error:
             log.warning("tickets cannot be read (%s); what people decided so far stands", error)

@@ -190,6 +190,26 @@ async def test_a_person_resolves_a_ticket_and_the_book_hears_of_it(role):
         await jira.stop()
 
 
+async def test_a_hint_at_a_ticket_makes_it_read_at_once(role):
+    """All of them are read once an hour here: it is the hint that brings the answer."""
+    jira = SandboxJira()
+    url = await jira.start()
+    try:
+        ticket = jira.book.create("OPS", "x", {"kind": "10001"})
+        incident = sighted()
+        await book(role.conn, incident)
+        await owe(role.conn, incident, reference=ticket.key)
+        role.start(jira_url=url, jira_user="tocsin@example.com", jira_token=Secret("sandbox"), poll_tickets_s=3600.0)
+        await role.until(lambda: role.rows("SELECT done FROM tickets"), [(False,)])
+        jira.book.move(ticket, "5b10ac8d82e05b22cc7d4ef5", "10001", {"resolution": "10005"})
+        await role.conn.execute("INSERT INTO hinted (ticket) VALUES (%s), ('OTHER-1')", [ticket.key])
+        await role.until(lambda: role.rows("SELECT record->>'outcome' FROM inbox"), [("false_positive",)])
+        assert not await role.rows("SELECT 1 FROM hinted")
+    finally:
+        await role.end()
+        await jira.stop()
+
+
 async def test_what_ci_sends_that_cannot_be_read_is_a_dead_letter(role):
     await role.producer.send_and_wait(topics.DELIVERY.name, b"{")
     role.start()
