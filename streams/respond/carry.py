@@ -118,8 +118,10 @@ class Carrier:
     def _rest_s(self) -> float:
         """Until somebody might be taken, should nobody give a hint."""
         now = self._clock()
-        waits = (*(until - now for until in self._paused.values()), self._pace.poll_s)
-        return max(WAKE_S, self._breaker.left_s() if self._breaker.why else 0.0, min(waits))
+        waits = [until - now for until in self._paused.values()]
+        if self._breaker.left_s():
+            waits = [self._breaker.left_s()]  # nobody before that
+        return max(WAKE_S, min(self._pace.poll_s, *waits)) if waits else self._pace.poll_s
 
     async def _finish(self) -> None:
         if self._tasks:
