@@ -21,6 +21,10 @@ UNBUDGETED = SHIPPED + "[storm]\nper_minute_max = 100000\n"
 PER_S = 10
 CREATE: dict[str, Any] = {"path": "/rest/api/*/issue", "method": "POST", "times": None}
 POST: dict[str, Any] = {"path": "chat.postMessage", "times": None}
+WORKING = (
+    "SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name IN ('tocsin book', 'tocsin carry jira', 'tocsin carry slack')"
+)
 GATEWAY: dict[str, Any] = {**CREATE, "kind": "status", "code": 504, "when": "after"}
 
 
@@ -44,9 +48,8 @@ class Stage:
         self.environ = await self.world.start()
         self.crew = Crew("respond", members, self.environ, self.world.armed, self.world.log)
         self.crew.mend()
-        while not (await self.world.rows("SELECT to_regclass('obligations') IS NOT NULL"))[0][0]:
-            await asyncio.sleep(0.2)
-        await asyncio.sleep(2.0)
+        await until(lambda: _at_least(self.world, WORKING, 3), 60.0)
+        await asyncio.sleep(1.0)  # the reader of findings has its partitions
 
     async def stop(self) -> None:
         self.crew.stop()

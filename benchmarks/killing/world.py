@@ -26,7 +26,9 @@ from streams.records.timeline import encode
 from streams.sandbox import jars
 from streams.sandbox.kafka import EmbeddedKafka
 from streams.sandbox.postgres import EmbeddedPostgres
+from streams.sandbox.process import EmbeddedError
 
+BEGIN_S = 30.0
 DETECTOR = "tool.repeated_error"
 POLICY = """
 name = "kills"
@@ -81,11 +83,24 @@ class Servers:
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
         await asyncio.to_thread(self.postgres.kill)
-        await asyncio.to_thread(self.postgres.start)
+        await asyncio.to_thread(_begun_again, self.postgres)
 
     async def kill_kafka(self) -> None:
         await asyncio.to_thread(self.kafka.kill)
-        await asyncio.to_thread(self.kafka.start)
+        await asyncio.to_thread(_begun_again, self.kafka)
+
+
+def _begun_again(server: EmbeddedKafka | EmbeddedPostgres) -> None:
+    """The last child of a server that was killed may hold its folder a moment longer."""
+    deadline = time.monotonic() + BEGIN_S
+    while True:
+        try:
+            server.start()
+            return
+        except EmbeddedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _children(pid: int) -> list[int]:
@@ -144,7 +159,7 @@ class World:
         while True:
             try:
                 async with await connect(self.uri) as conn:
-                    return await (await conn.execute(query.encode(), given)).fetchall()
+                    return await (await conn.execute(query.encode(), given or None)).fetchall()
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
                     raise
