@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ SKIPPED = "Jira's specification is not there: set TOCSIN_TEST_DATA to the folder
 # - 204 is declared with a body;
 # - the list of remote links is declared as a single one;
 # - refusals (400, 401, 403, 404, 409, 413, 422, 429) have no schema, and 429 and a project's 404 are not declared at all.
-LISTS = {("GET", "/issue/{ticket}/remotelink")}
+LISTS = {("get", "/issue/{ticket}/remotelink")}
 # - who is not let in hears it from the gateway, in another shape than the API's errors.
 STATUSES_ANYWHERE = {401, 429}
-UNDECLARED = {("GET", "createmeta", 404), ("GET", "search/jql", 404), ("POST", "comment", 403)}
+UNDECLARED = {("get", "createmeta", 404)}
 # - the trimmed file has no word about these:
 UNSPECIFIED = (
     "bulkfetch",
@@ -44,20 +44,20 @@ UNSPECIFIED = (
 )
 
 
-class Request:
-    """What openapi-core asks about a request."""
+class Seen:
+    """An answer and what it answers, as openapi-core asks about both."""
 
-    def __init__(self, request: web.Request, host: str) -> None:
-        self.host_url, self.path, self.method = host, request.path, request.method.lower()
-        self.content_type, self.body = "", b""
+    host_url = "http://jira"
+
+    def __init__(self, request: web.Request, answer: web.Response) -> None:
+        resource = request.match_info.route.resource
+        self.route = (resource.canonical if resource else "").replace("/rest/api/{api}", "")
+        self.query = dict(request.query)
+        self.path, self.method = request.path, request.method.lower()
         self.parameters = RequestParameters(query={}, header={}, cookie={})
-
-
-class Response:
-    def __init__(self, answer: web.Response) -> None:
-        body = answer.body
-        self.data = body if isinstance(body, bytes) else b""
+        self.data = answer.body if isinstance(answer.body, bytes) else b""
         self.status_code, self.content_type, self.headers = answer.status, answer.content_type, answer.headers
+        self.body = b""
 
 
 def relaxed(node: Any) -> Any:
@@ -68,6 +68,7 @@ def relaxed(node: Any) -> Any:
     return {key: relaxed(value) for key, value in node.items() if (key, value) != ("format", "date-time")}
 
 
+@lru_cache(1)
 def document() -> dict[str, Any]:
     found: dict[str, Any] = relaxed(json.loads(FILE.read_bytes()))
     for path in found["paths"].values():
@@ -78,57 +79,62 @@ def document() -> dict[str, Any]:
 
 
 class Witness:
-    """Reads the specification when the first answer comes, counts what it has checked, keeps what is wrong."""
+    """Notes every answer and checks them after the test, so that no test waits for it."""
 
     def __init__(self) -> None:
         self._api: OpenAPI | None = None
+        self._seen: list[Seen] = []
         self.checked = 0
         self.unspecified: set[str] = set()
-        self.wrong: list[str] = []
 
     def __call__(self, request: web.Request, answer: web.StreamResponse) -> None:
         if not request.path.startswith("/rest/api/3/") or not isinstance(answer, web.Response):
             return
         if answer.status == 404 and answer.content_type != "application/json":
             return  # no route at all, or a Data Center
-        try:
-            self._check(request, answer)
-        except Exception as error:  # whatever the checker says of it, the test that made the call shall fail
-            cause = error.__cause__ or error.__context__
-            self.wrong.append(f"{request.method} {request.path} {answer.status}: {error} {_within(cause)}")
+        self._seen.append(Seen(request, answer))
 
-    def _check(self, request: web.Request, answer: web.Response) -> None:
+    def wrong(self) -> list[str]:
+        """What the answers since the last time should not have been."""
+        seen, self._seen = self._seen, []
+        found = []
+        for one in seen:
+            try:
+                self._check(one)
+            except Exception as error:  # whatever the checker says of it, the test that made the call shall fail
+                within = _within(error.__cause__ or error.__context__)
+                found.append(f"{one.method.upper()} {one.path} {one.status_code}: {error} {within}")
+        return found
+
+    def _check(self, one: Seen) -> None:
         if self._api is None:
-            self._api = OpenAPI(SchemaPath.from_dict({**document(), "servers": [{"url": "http://jira"}]}))
-        resource = request.match_info.route.resource
-        route = (resource.canonical if resource else "").replace("/rest/api/{api}", "")
-        if (request.method, route) in LISTS and "globalId" not in request.query and answer.status == 200:
-            self._each(answer)
+            self._api = OpenAPI(SchemaPath.from_dict({**document(), "servers": [{"url": Seen.host_url}]}))
+        if (one.method, one.route) in LISTS and "globalId" not in one.query and one.status_code == 200:
+            self._each(one)
             return
-        if answer.status in STATUSES_ANYWHERE or _undeclared(request, answer.status):
+        if one.status_code in STATUSES_ANYWHERE or _undeclared(one):
             return
         try:
-            self._api.validate_response(Request(request, "http://jira"), Response(answer))  # type: ignore[arg-type]
+            self._api.validate_response(one, one)  # type: ignore[arg-type]
         except PathError:
-            if not any(word in request.path for word in UNSPECIFIED):
+            if not any(word in one.path for word in UNSPECIFIED):
                 raise
-            self.unspecified.add(f"{request.method} {route}")
+            self.unspecified.add(f"{one.method} {one.route}")
             return
         self.checked += 1
 
-    def _each(self, answer: web.Response) -> None:
+    def _each(self, one: Seen) -> None:
         """Declared as one; the names it may have are those of one."""
         schema = document()["components"]["schemas"]["RemoteIssueLink"]["properties"]
-        found = msgspec.json.decode(answer.body) if isinstance(answer.body, bytes) else []
-        extra = {name for one in found for name in one} - set(schema)
+        extra = {name for link in msgspec.json.decode(one.data) for name in link} - set(schema)
         if extra:
             raise ValueError(f"a remote link has {sorted(extra)}")
         self.checked += 1
 
 
-def _undeclared(request: web.Request, status: int) -> bool:
+def _undeclared(one: Seen) -> bool:
     return any(
-        request.method == method and part in request.path and status == code for method, part, code in UNDECLARED
+        one.method == method and part in one.path and one.status_code == code for method, part, code in UNDECLARED
     )
 
 
@@ -139,6 +145,3 @@ def _within(cause: BaseException | None) -> str:
 
 def there() -> bool:
     return FILE.is_file()
-
-
-Named = Mapping[str, Any]
