@@ -15,6 +15,7 @@ from ...records import Answer, Done, NotDone, Obligation, Refused, Unknown
 from ..messages import NoteDoc, PageDoc, Webhook, read
 from .http_wire import Reply, Request, Wire
 from .jira_text import address, line
+from .patience import Patience
 from .protocol import CREDENTIALS, Absent, Blind, Doubt, References
 
 
@@ -26,12 +27,25 @@ class Webhooks:
 
     def __init__(self, wire: Wire, hooks: Mapping[str, Hook], *, clock: Callable[[], float] = time.time) -> None:
         self._wire, self._hooks, self._clock = wire, hooks, clock
+        self._patience = Patience()
 
     async def close(self) -> None:
         await self._wire.close()
 
+    def pace(self, obligation: Obligation, *, asking: bool = False) -> float:
+        return 0.0 if asking else self._patience.take(obligation.destination, obligation.id)
+
+    def edits(self, obligation: Obligation) -> bool:
+        del obligation  # whoever listens hears of every step
+        return False
+
     async def carry(self, obligation: Obligation, references: References, nonce: str) -> Answer:
         del references, nonce
+        answer = await self._sent(obligation)
+        self._patience.heed(obligation.destination, obligation.id, answer)
+        return answer
+
+    async def _sent(self, obligation: Obligation) -> Answer:
         name = obligation.destination.partition(":")[2]
         try:
             doc = read(obligation.body)
