@@ -6,7 +6,17 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from ..database import Connection
-from ..records import Acknowledgement, GateDecision, GateInputs, GateValues, Outcome, Silence
+from ..records import (
+    Acknowledgement,
+    Assignment,
+    GateDecision,
+    GateInputs,
+    GateValues,
+    Merge,
+    Outcome,
+    Silence,
+    Split,
+)
 from ..settle import publish
 
 DECISION = """
@@ -59,7 +69,7 @@ async def record_outcome(conn: Connection, topic: str, outcome: Outcome) -> None
         await publish(conn, topic, outcome.incident, msgspec.json.encode(outcome))
 
 
-async def put(conn: Connection, record: Outcome | Acknowledgement | Silence) -> None:
+async def put(conn: Connection, record: Outcome | Acknowledgement | Assignment | Split | Merge | Silence) -> None:
     """Tell the book."""
     await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [Jsonb(msgspec.to_builtins(record))])
 

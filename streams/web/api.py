@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Literal
 
-import msgspec
 from litestar import Response, get, post
-from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
-from litestar.handlers.base import BaseRouteHandler
-from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from ..learn.recording import recorded
-from ..records import GateDecision, GateQuestion, Outcome, Silence
+from ..records import GateDecision, GateQuestion
+from . import people
 from .answers import Documented, Refused
+from .described import ASKING, READING
 from .documents import (
     PRINTABLE,
-    Accepted,
-    AcknowledgementGiven,
     GateQuestionGiven,
     HealthDocument,
     IncidentDetail,
     Incidents,
-    OutcomeGiven,
     PolicyChanges,
     PolicyDocument,
-    Problem,
-    SilenceGiven,
 )
 from .policies import changes, content
 from .reading import Wanted, incidents
@@ -41,33 +33,6 @@ Name = Annotated[str, QueryParameter(min_length=1, max_length=256, pattern=PRINT
 Maybe = Annotated[str | None, QueryParameter(min_length=1, max_length=256, pattern=PRINTABLE)]
 Stage = Literal["active", "open", "acknowledged", "mitigated", "resolved", "closed", "merged"]
 Level = Literal["critical", "high", "medium", "low"]
-
-
-def _problems(**told: str) -> dict[int, ResponseSpec]:
-    texts = {int(status.lstrip("_")): text for status, text in told.items()}
-    return {
-        status: ResponseSpec(Problem, description=text, generate_examples=False, media_type="application/problem+json")
-        for status, text in texts.items()
-    }
-
-
-WRITING: Any = {
-    "security": [{"token": []}],
-    "responses": _problems(
-        _401="The token is missing or wrong", _403="No token is set", _404="Unknown", _503="The database is away"
-    ),
-}
-ASKING: Any = {"responses": _problems(_404="The policy has no such gate", _503="The gate cannot answer; ask again")}
-READING: Any = {"responses": _problems(_404="Unknown", _503="The database is away")}
-
-
-def token_needed(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: without the token nothing is read of the body either."""
-    keys = connection.app.state.door
-    if not keys.usable:
-        raise Refused(403, "Writing is off: no token is set (TOCSIN_TOKEN).")
-    if not keys.bearer(connection.headers.get("authorization")):
-        raise Refused(401, "This needs the header `Authorization: Bearer <token>`.")
 
 
 @get("/v1/gates/{gate:str}/decision", tags=["gates"], operation_class=Documented, **ASKING)
@@ -130,59 +95,6 @@ async def get_incident(shop: NamedDependency[Shop], incident: FromPath[str]) -> 
     return await shop.incident(incident)
 
 
-@post(
-    "/v1/incidents/{incident:str}/acknowledge",
-    tags=["incidents"],
-    guards=[token_needed],
-    status_code=202,
-    operation_class=Documented,
-    **WRITING,
-)
-async def acknowledge(
-    shop: NamedDependency[Shop], incident: FromPath[str], data: JSONBody[AcknowledgementGiven]
-) -> Accepted:
-    """Somebody is on it: escalation ends."""
-    return await shop.acknowledge(incident, data.actor)
-
-
-@post(
-    "/v1/incidents/{incident:str}/outcome",
-    tags=["incidents"],
-    guards=[token_needed],
-    status_code=202,
-    operation_class=Documented,
-    **WRITING,
-)
-async def decide(shop: NamedDependency[Shop], incident: FromPath[str], data: JSONBody[OutcomeGiven]) -> Accepted:
-    """What somebody decided. The last one wins; `reopened` takes it back."""
-    if data.fixed_in and data.outcome != "fixed":
-        raise Refused(422, "`fixed_in` goes with the outcome `fixed` alone.")
-    now, reason = datetime.now(UTC), data.reason or None
-    return await shop.decide(
-        Outcome(incident, data.outcome, now, data.actor, "web", data.fixed_in, reason, data.reopened)
-    )
-
-
-@post(
-    "/v1/silences",
-    tags=["incidents"],
-    guards=[token_needed],
-    status_code=202,
-    operation_class=Documented,
-    **WRITING,
-)
-async def silence(shop: NamedDependency[Shop], data: JSONBody[SilenceGiven]) -> Accepted:
-    """Hides matching incidents from people until an end, never from gates."""
-    now = datetime.now(UTC)
-    if unknown := sorted(set(data.matchers) - MATCHERS):
-        raise Refused(422, f"Unknown matchers: {', '.join(unknown)[:200]}; known: {', '.join(sorted(MATCHERS))}.")
-    if not now < data.until <= now + SILENCE_MAX:
-        raise Refused(422, "`until` must be in the future, at most 90 days ahead.")
-    whole = msgspec.json.encode((data, now), order="deterministic")
-    name = f"s-{hashlib.blake2b(whole, digest_size=8).hexdigest()}"
-    return await shop.silence(Silence(name, data.matchers, data.reason, data.actor, now, data.until))
-
-
 @get("/v1/health", tags=["health"], operation_class=Documented, **READING)
 async def get_health(shop: NamedDependency[Shop]) -> HealthDocument:
     """How the pipeline itself is."""
@@ -219,9 +131,7 @@ HANDLERS = [
     get_decision,
     list_incidents,
     get_incident,
-    acknowledge,
-    decide,
-    silence,
+    *people.HANDLERS,
     get_health,
     list_policies,
     get_policy,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from ..records import Excerpt, Incident, OutcomeValue, PolicyChanged
+from ..records import MATCHERS, Excerpt, Incident, OutcomeValue, PolicyChanged, SilenceKind
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 Line = Annotated[str, Meta(min_length=1, max_length=256, pattern=PRINTABLE)]
 Words = Annotated[str, Meta(max_length=2000)]
 Reason = Annotated[str, Meta(min_length=1, max_length=2000)]
 Aware = Annotated[datetime, Meta(tz=True)]
-Matchers = Annotated[dict[Line, Line], Meta(min_length=1, max_length=6)]
+Matchers = Annotated[dict[Line, Line], Meta(min_length=1, max_length=len(MATCHERS))]
+Said = Literal["web", "command", "ci"]  # where it was said
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
@@ -117,6 +118,26 @@ class GateQuestionGiven(Struct, frozen=True, forbid_unknown_fields=True):
 
 class AcknowledgementGiven(Struct, frozen=True, forbid_unknown_fields=True):
     actor: Line
+    source: Said = "web"
+
+
+class AssignmentGiven(Struct, frozen=True, forbid_unknown_fields=True):
+    to: Line
+    actor: Line
+    source: Said = "web"
+
+
+class SplitGiven(Struct, frozen=True, forbid_unknown_fields=True):
+    actor: Line
+    reason: Words = ""
+    source: Said = "web"
+
+
+class MergeGiven(Struct, frozen=True, forbid_unknown_fields=True):
+    parent: Line
+    actor: Line
+    reason: Words = ""
+    source: Said = "web"
 
 
 class OutcomeGiven(Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,15 +146,54 @@ class OutcomeGiven(Struct, frozen=True, forbid_unknown_fields=True):
     fixed_in: Line | None = None
     reason: Words | None = None
     reopened: bool = False
+    source: Said = "web"
 
 
 class SilenceGiven(Struct, frozen=True, forbid_unknown_fields=True):
-    """Matchers are exact values of agent, detector, environment, owner, incident, fingerprint; all must match."""
+    """Matchers are values or globs; all must match. Either `until` or `for_s`; maintenance and rollout need a scope."""
 
     matchers: Matchers
     reason: Reason
     actor: Line
-    until: Aware
+    until: Aware | None = None
+    for_s: Annotated[float, Meta(gt=0, le=90 * 86_400)] | None = None
+    kind: SilenceKind = "silence"
+    source: Said = "web"
+
+
+class SilenceEnd(Struct, frozen=True, forbid_unknown_fields=True):
+    actor: Line
+
+
+class SilenceTaken(Struct, frozen=True):
+    """It is written down; the book reads it within a second."""
+
+    accepted: bool
+    id: str
+    until: datetime
+    hides: int  # open incidents that it matches now
+    critical: tuple[str, ...]  # the critical ones among them, ten at most
+    warning: str | None  # what people should think about before they rely on it
+
+
+class SilenceView(Struct, frozen=True):
+    id: str
+    kind: str
+    matchers: dict[str, str]
+    reason: str
+    actor: str
+    source: str
+    at: datetime
+    until: datetime
+    ended_at: datetime | None
+    active: bool
+    hides: int  # open incidents whose page or ticket it holds back now
+
+
+class Silences(Struct, frozen=True):
+    """Those that are active first, then the newest."""
+
+    silences: tuple[SilenceView, ...]
 
 
 class Accepted(Struct, frozen=True):

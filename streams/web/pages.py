@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from typing import Annotated
+from urllib.parse import urlencode
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from ..records import GateQuestion, Outcome, OutcomeValue
+from ..records import Acknowledgement, GateQuestion, Outcome, OutcomeValue
+from . import people_pages
 from .answers import Refused
+from .forms import FIELD_MAX, Asked, Text, inside, see, shown, signed
 from .gatehouse import CannotAnswer
-from .guard import COOKIE, NAME_MAX, SIGNED_IN_S, Keys, Visitor, same_site
+from .guard import COOKIE, NAME_MAX, SIGNED_IN_S, same_site
 from .policies import changes
 from .reading import Wanted, listed
-from .rendering import page, place
+from .rendering import place
 from .shop import Shop
 
-Asked = Request[Any, Any, Any]
-Text = Annotated[str, QueryParameter(max_length=256)]
 PAGE_ROWS = 50
 PAGES_MAX = 200
 GATES_MAX = 200
-FIELD_MAX = 2000
 POLICIES_SHOWN = 10
 OUTCOMES: dict[OutcomeValue, str] = {
     "fixed": "Fixed: the cause is gone in a newer release",
@@ -49,7 +48,7 @@ async def incidents_page(
         rows, more = await listed(conn, wanted, PAGE_ROWS, (number - 1) * PAGE_ROWS)
     filters = {key: value for key, value in wanted._asdict().items() if value}
     links = {n: "?" + urlencode({**filters, "page": n}) for n in (number - 1, number + 1)}
-    return _shown(
+    return shown(
         request,
         "incidents.html",
         rows=rows,
@@ -69,7 +68,7 @@ def filters(stage: Text = "", agent: Text = "", owner: Text = "", severity: Text
 
 @get("/incidents", include_in_schema=False)
 async def incidents_address() -> Response[str]:
-    return _to("/")
+    return see("/")
 
 
 @get("/incidents/{incident:str}", media_type=MediaType.HTML, include_in_schema=False)
@@ -77,21 +76,21 @@ async def incident_page(
     request: Asked, shop: NamedDependency[Shop], incident: FromPath[str], said: Text = ""
 ) -> Response[str]:
     found = await shop.incident(incident)
-    return _shown(
+    return shown(
         request, "incident.html", found=found, one=found.incident, outcomes=OUTCOMES, said=said, where="incidents"
     )
 
 
 @post("/incidents/{incident:str}/acknowledge", include_in_schema=False)
 async def acknowledge_form(request: Asked, shop: NamedDependency[Shop], incident: FromPath[str]) -> Response[str]:
-    visitor, _ = await _form(request, shop.keys)
-    await shop.acknowledge(incident, visitor.name)
-    return _to(f"/incidents/{place(incident)}?said=acknowledged")
+    visitor, _ = await signed(request, shop.keys)
+    await shop.tell(Acknowledgement(incident, datetime.now(UTC), visitor.name, "web"))
+    return see(f"/incidents/{place(incident)}?said=acknowledged")
 
 
 @post("/incidents/{incident:str}/outcome", include_in_schema=False)
 async def outcome_form(request: Asked, shop: NamedDependency[Shop], incident: FromPath[str]) -> Response[str]:
-    visitor, given = await _form(request, shop.keys)
+    visitor, given = await signed(request, shop.keys)
     chosen = next((one for one in OUTCOMES if one == given.get("outcome")), None)
     if chosen is None and given.get("outcome") != "reopen":
         raise Refused(422, "Choose an outcome first.")
@@ -101,7 +100,7 @@ async def outcome_form(request: Asked, shop: NamedDependency[Shop], incident: Fr
     await shop.decide(
         Outcome(incident, chosen or "unspecified", now, visitor.name, "web", fixed_in or None, reason, reopened)
     )
-    return _to(f"/incidents/{place(incident)}?said={'reopened' if reopened else 'decided'}")
+    return see(f"/incidents/{place(incident)}?said={'reopened' if reopened else 'decided'}")
 
 
 @get("/gates", media_type=MediaType.HTML, include_in_schema=False)
@@ -116,7 +115,7 @@ async def gates_page(
             asked = [house.decide(name, question)[0] for name in sorted(house.gates)]
     except CannotAnswer:
         asked = None
-    return _shown(
+    return shown(
         request,
         "gates.html",
         decisions=house.overview(GATES_MAX),
@@ -131,12 +130,12 @@ async def gates_page(
 async def health_page(request: Asked, shop: NamedDependency[Shop]) -> Response[str]:
     async with shop.connection() as conn:
         policies = await changes(conn, POLICIES_SHOWN)
-    return _shown(request, "health.html", found=await shop.health(), policies=policies, where="health")
+    return shown(request, "health.html", found=await shop.health(), policies=policies, where="health")
 
 
 @get("/token", media_type=MediaType.HTML, include_in_schema=False)
 async def token_page(request: Asked, shop: NamedDependency[Shop], to: Text = "/") -> Response[str]:
-    return _shown(request, "token.html", to=_inside(to), usable=shop.keys.usable, wrong=False, where="token")
+    return shown(request, "token.html", to=inside(to), usable=shop.keys.usable, wrong=False, where="token")
 
 
 @post("/token", media_type=MediaType.HTML, include_in_schema=False)
@@ -144,12 +143,12 @@ async def token_form(request: Asked, shop: NamedDependency[Shop]) -> Response[st
     if not same_site(request.headers):
         raise Refused(403, "This form was sent from another site.")
     given = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
-    to, name = _inside(given.get("to", "/")), given.get("name", "").strip()[:NAME_MAX]
+    to, name = inside(given.get("to", "/")), given.get("name", "").strip()[:NAME_MAX]
     if not name or not shop.keys.opens(given.get("token", "").strip()):
-        shown = _shown(request, "token.html", to=to, usable=shop.keys.usable, wrong=True, where="token")
-        shown.status_code = 401
-        return shown
-    answer = _to(to)
+        again = shown(request, "token.html", to=to, usable=shop.keys.usable, wrong=True, where="token")
+        again.status_code = 401
+        return again
+    answer = see(to)
     cookie = shop.keys.cookie(name, time.time())
     secure = request.app.state.secure
     answer.set_cookie(COOKIE, cookie, max_age=SIGNED_IN_S, httponly=True, samesite="strict", secure=secure)
@@ -158,45 +157,10 @@ async def token_form(request: Asked, shop: NamedDependency[Shop]) -> Response[st
 
 @post("/token/forget", include_in_schema=False)
 async def forget_form(request: Asked, shop: NamedDependency[Shop]) -> Response[str]:
-    await _form(request, shop.keys)
-    answer = _to("/")
+    await signed(request, shop.keys)
+    answer = see("/")
     answer.delete_cookie(COOKIE)
     return answer
-
-
-def _visitor(request: Asked) -> Visitor | None:
-    found: Visitor | None = request.app.state.door.visitor(request.cookies.get(COOKIE), time.time())
-    return found
-
-
-async def _form(request: Asked, keys: Keys) -> tuple[Visitor, dict[str, str]]:
-    """Who sent it and what it says, once it is sure that they meant to."""
-    visitor = _visitor(request)
-    if visitor is None:
-        raise Refused(401, "You are not signed in, or no longer. Go to /token first.")
-    given = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
-    if not same_site(request.headers) or not keys.accepts(visitor, given.get("form", "")):
-        raise Refused(403, "This form was sent from another site, or is too old. Load the page again.")
-    return visitor, given
-
-
-def _shown(request: Asked, template: str, **values: Any) -> Response[str]:
-    visitor = _visitor(request)
-    form = request.app.state.door.form(visitor) if visitor else ""
-    here = quote(request.url.path, safe="/") + (f"?{request.url.query}" if request.url.query else "")
-    text = page(template, visitor=visitor, form_value=form, sign_in=f"/token?to={quote(here, safe='')}", **values)
-    return Response(text, media_type=MediaType.HTML)
-
-
-def _to(path: str) -> Response[str]:
-    """See other: reloading the page afterwards does not send the form again."""
-    return Response("", status_code=303, headers={"Location": path})
-
-
-def _inside(path: str) -> str:
-    """A path on this server, never an address elsewhere; a header takes ASCII only."""
-    known = path.startswith("/") and not path.startswith(("//", "/\\"))
-    return path if known and path.isascii() and path.isprintable() else "/"
 
 
 HANDLERS = [
@@ -210,4 +174,5 @@ HANDLERS = [
     token_page,
     token_form,
     forget_form,
+    *people_pages.HANDLERS,
 ]

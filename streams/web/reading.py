@@ -26,7 +26,7 @@ ATTEMPTS_MAX = 500
 FIELDS = """
 SELECT i.id, i.body - 'evidence', i.stage, i.agent, i.environment, i.opened_at,
     (SELECT state FROM obligations o WHERE o.incident = i.id AND o.kind = 'ticket' ORDER BY o.ordinal LIMIT 1),
-    (SELECT state FROM obligations o WHERE o.incident = i.id AND o.kind = 'page' ORDER BY o.ordinal LIMIT 1)
+    (SELECT state FROM obligations o WHERE o.incident = i.id AND o.kind = 'page' ORDER BY o.ordinal, o.seq LIMIT 1)
 FROM incidents i
 WHERE (%(stage)s::text IS NULL OR i.stage = %(stage)s
         OR (%(stage)s = 'active' AND i.stage NOT IN ('resolved', 'closed', 'merged')))
@@ -94,6 +94,12 @@ async def listed(conn: Connection, wanted: Wanted, limit: int, offset: int) -> t
 
 async def exists(conn: Connection, incident: str) -> bool:
     return await (await conn.execute("SELECT 1 FROM incidents WHERE id = %s", [incident])).fetchone() is not None
+
+
+async def stage(conn: Connection, incident: str) -> tuple[str, str | None] | None:
+    """And which incident speaks for it."""
+    row = await (await conn.execute("SELECT stage, parent FROM incidents WHERE id = %s", [incident])).fetchone()
+    return (row[0], row[1]) if row else None
 
 
 async def detail(conn: Connection, incident: str) -> IncidentDetail | None:

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
+import msgspec
 from psycopg_pool import AsyncConnectionPool
 
 from ..database import Connection
 from ..learn.recording import put, record_outcome
-from ..records import Acknowledgement, GateQuestion, Outcome, Silence
+from ..records import Acknowledgement, Assignment, GateQuestion, Merge, Outcome, Silence, Split
+from . import quieting
 from .answers import Refused
 from .condition import health
-from .documents import Accepted, GateEffect, HealthDocument, IncidentDetail
+from .documents import Accepted, GateEffect, HealthDocument, IncidentDetail, SilenceTaken, SilenceView
 from .gatehouse import CannotAnswer, Gatehouse
 from .guard import Keys
-from .reading import detail, exists
+from .reading import detail, exists, stage
 
 Pool = AsyncConnectionPool[Connection]
 EFFECTS_MAX = 10
@@ -46,11 +48,26 @@ class Shop:
             raise Refused(404, "There is no incident of this id.")
         return IncidentDetail(found.incident, found.obligations, found.outcomes, self._effects(found))
 
-    async def acknowledge(self, incident: str, actor: str) -> Accepted:
+    async def tell(self, record: Acknowledgement | Assignment | Split | Merge) -> Accepted:
         async with self.connection() as conn:
-            await self._known(conn, incident)
-            await put(conn, Acknowledgement(incident, datetime.now(UTC), actor))
-        return Accepted(True, incident)
+            await self._known(conn, record.incident)
+            await put(conn, record)
+        return Accepted(True, record.incident)
+
+    async def merge(self, record: Merge) -> Accepted:
+        if record.parent == record.incident:
+            raise Refused(422, "An incident cannot speak for itself.")
+        async with self.connection() as conn:
+            await self._known(conn, record.incident)
+            found = await stage(conn, record.parent)
+        match found:
+            case None:
+                raise Refused(422, "There is no incident of the parent's id.")
+            case ("resolved" | "closed", _):
+                raise Refused(422, "The parent is over: nothing can become part of it.")
+            case ("merged", parent) if parent != record.incident:
+                raise Refused(422, f"The parent is itself part of {parent}: merge into that one.")
+        return await self.tell(record)
 
     async def decide(self, outcome: Outcome) -> Accepted:
         async with self.connection() as conn:
@@ -58,10 +75,27 @@ class Shop:
             await record_outcome(conn, self._outcomes, outcome)
         return Accepted(True, outcome.incident)
 
-    async def silence(self, silence: Silence) -> Accepted:
+    async def silence(self, silence: Silence) -> SilenceTaken:
         async with self.connection() as conn:
+            hidden = await quieting.would_hide(conn, silence, silence.at)
             await put(conn, silence)
-        return Accepted(True, silence.id)
+        critical = tuple(one.id for one in hidden if one.severity == "critical")[: quieting.NAMED_MAX]
+        words = quieting.warning(silence, hidden)
+        return SilenceTaken(True, silence.id, silence.until, len(hidden), critical, words)
+
+    async def end_silence(self, name: str) -> Accepted:
+        now = datetime.now(UTC)
+        async with self.connection() as conn:
+            found = await quieting.named(conn, name)
+            if found is None:
+                raise Refused(404, "There is no silence of this id.")
+            if found.until > now:
+                await put(conn, msgspec.structs.replace(found, at=now, until=now))
+        return Accepted(True, name)
+
+    async def silences(self, *, active: bool = False) -> tuple[SilenceView, ...]:
+        async with self.connection() as conn:
+            return await quieting.listed(conn, active=active)
 
     async def _known(self, conn: Connection, incident: str) -> None:
         if not await exists(conn, incident):

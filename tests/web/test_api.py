@@ -14,6 +14,10 @@ from streams.records import Acknowledgement, Outcome, Silence
 WRITING = {
     "/v1/incidents/{id}/acknowledge": {"actor": "Ada"},
     "/v1/incidents/{id}/outcome": {"outcome": "fixed", "actor": "Ada"},
+    "/v1/incidents/{id}/assign": {"to": "Bob", "actor": "Ada"},
+    "/v1/incidents/{id}/split": {"actor": "Ada", "reason": "another trouble"},
+    "/v1/incidents/{id}/merge": {"parent": "p#1", "actor": "Ada"},
+    "/v1/silences/{silence}/end": {"actor": "Ada"},
     "/v1/silences": {
         "matchers": {"agent": "support-bot"},
         "reason": "load test",
@@ -57,7 +61,7 @@ async def test_every_writing_endpoint_of_the_description_is_behind_the_token(sit
         for path, item in described["paths"].items()
         if set(item) & {"post", "put", "patch", "delete"} and not path.startswith("/v1/gates/")
     }
-    assert writing == {path.replace("{id}", "{incident}") for path in WRITING}
+    assert writing == {path.replace("{id}", "{incident}").replace("{silence}", "{silence_id}") for path in WRITING}
     assert all(described["paths"][path]["post"]["security"] == [{"token": []}] for path in writing)
 
 
