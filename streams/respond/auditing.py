@@ -36,7 +36,8 @@ LEFT JOIN LATERAL (
     ORDER BY state = 'done' DESC, seq LIMIT 1) o ON true
 LEFT JOIN LATERAL (
     SELECT id, destination FROM obligations
-    WHERE incident = i.id AND kind = w.other AND ordinal = 1 AND state = 'done' ORDER BY seq LIMIT 1) d ON true
+    WHERE incident = i.id AND kind = w.other AND ordinal = 1 AND state = 'done'
+    ORDER BY destination LIKE 'slack:%%' DESC, seq LIMIT 1) d ON true
 WHERE i.stage IN ('open', 'acknowledged', 'mitigated') AND coalesce(jsonb_array_length(i.body->'held'), 0) = 0
     AND (w.kind = 'ticket' OR i.severity IN ('critical', 'high'))
     AND o.state IS DISTINCT FROM 'done' AND o.state IS DISTINCT FROM 'expired'

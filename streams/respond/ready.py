@@ -37,23 +37,42 @@ _SORT: LiteralString = (
         WHERE e.incident = o.incident AND e.destination = o.destination AND e.seq < o.seq
           AND e.state IN ('owed', 'attempting') AND (e.sort <> 'edits' OR o.sort = 'edits') AND {met_before})
     ORDER BY o.seq LIMIT %(limit)s)""".replace("{columns}", _COLUMNS)
+).replace("{met_before}", _AFTER_MET.replace("{row}", "e"))
+_PLAIN: LiteralString = (
+    _SORT.replace("{newer}", "false")
+    .replace("{latest}", "NULL::jsonb")
     .replace("{met}", _AFTER_MET.replace("{row}", "o"))
-    .replace("{met_before}", _AFTER_MET.replace("{row}", "e"))
 )
-_PLAIN: LiteralString = _SORT.replace("{newer}", "false").replace("{latest}", "NULL::jsonb")
+
+# An edit that waits for a ticket holds up none after it: while Jira is down, people still see who is on it. Those go
+# without the ticket, as if they had not waited for it, and the first shows it once it is there.
+_ALREADY: LiteralString = """(EXISTS (
+        SELECT 1 FROM obligations w WHERE w.incident = o.incident AND w.destination = o.destination
+          AND w.kind = o.kind AND w.sort = 'edits' AND w.state = 'owed' AND w.ordinal < o.ordinal AND w.after @> o.after)
+    AND NOT EXISTS (
+        SELECT 1 FROM unnest(o.after) AS named(id) LEFT JOIN obligations p ON p.id = named.id
+        WHERE p.id IS NULL OR (p.receiver = o.receiver AND p.state <> 'done')))"""
 _EDIT: LiteralString = (
     _SORT.replace(
+        "o.after,",
+        "ARRAY(SELECT p.id FROM obligations p WHERE p.id = ANY(o.after) AND p.state NOT IN ('owed', 'attempting')),",
+    )
+    .replace(
         "{newer}",
-        "EXISTS (SELECT 1 FROM obligations n WHERE {page} AND n.state = 'owed' AND n.not_before <= now() AND {met_too})",
+        "EXISTS (SELECT 1 FROM obligations n WHERE {page} AND n.state = 'owed' AND n.not_before <= now()"
+        " AND ({met_too} OR {already}))",
     )
     .replace(
         "{latest}",
         "(SELECT l.body FROM obligations l WHERE {page_l} AND l.state IN ('owed', 'attempting', 'done')"
         " ORDER BY l.ordinal DESC LIMIT 1)",
     )
+    .replace("AND {met} ", "AND ({met} OR {already}) ")
+    .replace("{already}", _ALREADY)
     .replace("{page}", _OF_ONE_PAGE.replace("{row}", "n"))
     .replace("{page_l}", _OF_ONE_PAGE.replace("{row}", "l"))
     .replace("{met_too}", _AFTER_MET.replace("{row}", "n"))
+    .replace("{met}", _AFTER_MET.replace("{row}", "o"))
 )
 
 # Near a limit, what opens an incident goes before what adds to one, and that before what brings a page up to date.
