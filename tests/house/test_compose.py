@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,10 +37,14 @@ def test_the_sandbox_profile_starts_modules_that_exist() -> None:
         assert importlib.util.find_spec(service["entrypoint"][-1] + ".__main__")
 
 
+def usual(value: str) -> str:
+    """What it is when nobody sets the variables that it is made of."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
 def test_every_setting_in_it_is_one_that_tocsin_knows() -> None:
     for service in OURS.values():
-        given = dict.fromkeys(service.get("environment", {}), "1")
-        load({key: value for key, value in given.items() if key != "TOCSIN_JIRA_CLOUD"})
+        load({key: usual(value) for key, value in service.get("environment", {}).items()})
 
 
 def test_nothing_is_published_beyond_loopback() -> None:
