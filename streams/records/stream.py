@@ -157,6 +157,7 @@ class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_def
     minute: datetime
     sessions: int
     bad: int
+    config: dict[str, str] = {}  # prompt, model, tools: what the session ran with that began last
 
     @property
     def at(self) -> datetime:

@@ -88,7 +88,8 @@ def _with(known: Advanced, one: Exposure, at: datetime) -> Advanced:
     releases = known.releases
     if one.release and releases.get(one.release, at) >= one.minute:
         releases = {**releases, one.release: one.minute}
-    return msgspec.structs.replace(known, at=max(known.at, at), releases=releases)
+    config = {**one.config, **known.config} if at < known.at else {**known.config, **one.config}
+    return msgspec.structs.replace(known, at=max(known.at, at), releases=releases, config=config)
 
 
 def _end(exposure: Exposure, minute_s: int) -> datetime:

@@ -62,8 +62,16 @@ class Minutes:
         fact = b.fact(
             seconds, kind="exposure", subject=("billing", "7", "prod"), sums={"sessions": sessions}, marks=marks
         )
+        self._stepped(fact)
+
+    def _stepped(self, fact: Fact) -> None:
         step = self.decider.step(self.memory, fact)
         self.memory, self.wake = step.remember, step.wake
+
+    def began(self, seconds: float, *marks: str) -> None:
+        """A session that says what it runs with."""
+        fact = b.fact(seconds, kind="config", subject=("billing", "7", "prod"), sums={"starts": 1}, marks=marks)
+        self._stepped(fact)
 
     def until(self, seconds: float) -> list[Exposure]:
         said: list[Exposure] = []
@@ -106,3 +114,35 @@ def test_a_bad_day_does_not_grow_without_bound() -> None:
         minutes.fact(0, 1, f"user-{n}")
     assert len(minutes.memory.marks) == MARKS_MAX * 8
     assert minutes.until(60)[0].bad == MARKS_MAX + 500
+
+
+def test_a_minute_says_what_the_session_ran_with_that_began_last() -> None:
+    minutes = Minutes()
+    minutes.began(30, "prompt:p2", "model:m", "config:c")
+    minutes.fact(30, 2)
+    minutes.began(10, "prompt:p1", "tools:t")
+    minutes.began(70, "prompt:p3")
+    minutes.fact(70, 1)
+    assert [one.config for one in minutes.until(500)] == [
+        {"model": "m", "prompt": "p2", "tools": "t"},
+        {"prompt": "p3"},
+    ]
+    assert minutes.memory.config == {}
+
+
+def test_of_two_that_began_at_once_it_is_the_same_one_in_whatever_order_they_come() -> None:
+    said = []
+    for order in (("prompt:a", "prompt:b"), ("prompt:b", "prompt:a")):
+        minutes = Minutes()
+        minutes.fact(0, 2)
+        for mark in order:
+            minutes.began(0, mark)
+        said += [one.config for one in minutes.until(60)]
+    assert said == [{"prompt": "b"}] * 2
+
+
+def test_sessions_that_are_never_counted_leave_little_behind() -> None:
+    minutes = Minutes()
+    for n in range(300):
+        minutes.began(60 * n, f"prompt:{n}")
+    assert len(minutes.memory.config) <= 64 and minutes.until(10**6) == []

@@ -53,8 +53,14 @@ def test_the_evidence_names_the_lines_of_the_file(replayed):
     assert [one.position for one in said.finding[0].evidence] == ["replay/1/0/2", "replay/1/0/3", "replay/1/0/4"]
 
 
+def worked(moment, session):
+    """One that hangs in twenty sessions would be severe."""
+    return b.session_started(moment, session=session), b.session_ended(moment + 1, session=session)
+
+
 def test_what_a_person_decided_changes_the_incident_and_the_gate(replayed):
-    events = [*three_errors(), *(b.session_started(10 + n, session=f"x{n}") for n in range(25)), b.heartbeat(200)]
+    others = (event for n in range(25) for event in worked(10 + n, session=f"x{n}"))
+    events = [*three_errors(), *others, b.heartbeat(200)]
     first = replayed(lines(*events))
     assert first.decision[-1].state == "block"
     outcome = b.outcome(first.incident[0].id, "false_positive", 300)

@@ -46,6 +46,12 @@ def test_a_release_is_known_by_the_first_minute_in_whatever_order_they_come() ->
     assert (one.at, one.releases) == (b.at(180), {"7": b.at(0)})
 
 
+def test_what_the_newest_session_ran_with_is_what_an_agent_runs_with() -> None:
+    minutes = [b.exposure(120, config={"prompt": "p2"}), b.exposure(0, config={"prompt": "p1", "model": "m"})]
+    for order in (minutes, minutes[::-1]):
+        assert advanced(order, 60, NOW)[0].config == {"prompt": "p2", "model": "m"}
+
+
 @pytest.mark.parametrize(
     "value",
     [None, b"", b"\xff", b"{}", b'{"record":"exposure"}', encode(b.exposure(datetime.max.replace(tzinfo=UTC)))],
