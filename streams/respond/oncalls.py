@@ -51,8 +51,17 @@ def rotas(policy: Iterable[Turns]) -> Callable[[str, datetime], str | None]:
 
 def further(policy: Any) -> set[str]:
     """The receivers besides Slack that its pages go to: pagerduty, webhook."""
-    holders = [*policy.owners, *policy.escalation, *(level for owner in policy.owners for level in owner.escalation)]
-    return {name for one in holders for name in ("pagerduty", "webhook") if getattr(one, name)}
+    return {name for one in _holders(policy) for name in ("pagerduty", "webhook") if getattr(one, name)}
+
+
+def asked(policy: Any) -> list[str]:
+    """Every name that somebody may be on call by, once: whoever asks them all knows who is nobody."""
+    return list(dict.fromkeys(one.oncall for one in _holders(policy) if one.oncall))
+
+
+def _holders(policy: Any) -> list[Any]:
+    """Owners and levels of escalation: whoever is told."""
+    return [*policy.owners, *policy.escalation, *(level for owner in policy.owners for level in owner.escalation)]
 
 
 # -- what is wrong with a policy ------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from streams.respond.receivers.protocol import Receiver, References
 from streams.respond.receivers.slack import Rates, Slack
 from streams.respond.receivers.webhook import Webhooks
 from streams.sandbox.hook import SandboxHook
-from streams.sandbox.jira import SandboxJira
+from streams.sandbox.jira import SandboxDataCenter, SandboxJira
 from streams.sandbox.pagerduty import SandboxPagerDuty
 from streams.sandbox.slack import SandboxSlack
 from streams.settings import Secret
@@ -71,7 +71,7 @@ class Kind(NamedTuple):
 
 @asynccontextmanager
 async def _jira(of: str, *, cloud: bool = True) -> AsyncIterator[World]:
-    server = SandboxJira(token=CANARY, cloud=cloud)
+    server = (SandboxJira if cloud else SandboxDataCenter)(token=CANARY)
     url = await server.start()
 
     def make(timeout_s: float) -> Receiver:

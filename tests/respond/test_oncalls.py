@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams import policy
 from streams.beliefs import Rota
-from streams.respond.oncalls import Outside, asleep, on_duty, rotas
+from streams.respond.oncalls import Outside, asked, asleep, on_duty, rotas
 from streams.respond.routing import BookValues, Level, Owner, Routing
 
 PEOPLE = ["U0ADA", "U0BRUNO", "U0CHEN"]
@@ -141,6 +141,15 @@ def test_what_wakes_nobody_is_said_with_its_reason(given: dict[str, str], outsid
     found = asleep(values(Owner(name="a", **given)), outside)
     assert len(found) == len(whys)
     assert all(why in said for why, (_, said) in zip(whys, found, strict=True))
+
+
+def test_every_name_is_asked_once() -> None:
+    owner = Owner(name="a", oncall="group:x", escalation=(Level(oncall="email:a@b.c"), Level(oncall="group:x")))
+    assert asked(values(owner, Owner(name="b"), escalation=(Level(oncall="rota:r"),))) == [
+        "group:x",
+        "rota:r",
+        "email:a@b.c",
+    ]
 
 
 def test_the_shipped_policy_is_judged_too() -> None:
