@@ -145,11 +145,12 @@ def _lines(values: BookValues, incident: Incident, at: datetime) -> Pairs:
             ("Owner", owned(values, incident)),
             ("Changed before", changes(incident)),
             ("Seen before", before(incident) or ("no" if incident.episode == 1 else "yes")),
-            ("Hint", incident.hint or ""),
-            ("More severe", incident.rose),
+            ("Decided by", "" if incident.stage == "closed" else incident.resolved_by or ""),
             ("State", _standing(incident)),
+            ("Assigned to", incident.assigned_to or ""),
             ("Acknowledged by", incident.acknowledged_by or ""),
-            ("Decided by", incident.resolved_by or ""),
+            ("More severe because", incident.rose),
+            ("Hint", incident.hint or ""),
         )
     )
 
@@ -161,15 +162,13 @@ def _place(incident: Incident) -> str:
 
 
 def _standing(incident: Incident) -> str:
-    """Who is on it, or that nobody is."""
+    """What there is to say of it where nobody is on it."""
     if incident.stage in ("resolved", "closed", "merged"):
         return ""
     if incident.stage == "mitigated":
         since_then = f" since {moment(incident.quiet_since)}" if incident.quiet_since else ""
         return f"its agent works on without it{since_then}"
-    if incident.assigned_to:
-        return f"{incident.assigned_to} is on it"
-    if incident.acknowledged_by:
+    if incident.assigned_to or incident.acknowledged_by:
         return ""
     level = f"; escalated to level {incident.level}" if incident.level else ""
     return f"nobody has acknowledged it{level}"
@@ -186,7 +185,7 @@ def _todo(incident: Incident, explained: str) -> str:
     if incident.stage in ("resolved", "closed"):
         return MEANS[incident.outcome or "unspecified"]
     if incident.stage == "merged":
-        bigger = f"“{clip(explained, HEADLINE_MAX)}”" if explained else incident.parent
+        bigger = f"“{clip(explained, HEADLINE_MAX)}”" if explained else f"incident {clip(incident.parent)}"
         return f"Follow {bigger}; this one takes its outcome."
     if incident.stage == "mitigated":
         return SAY_HOW
