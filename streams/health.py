@@ -1,4 +1,4 @@
-"""Metrics and liveness of a role over HTTP. Alive means progress, not a process."""
+"""Metrics, liveness and readiness of a role over HTTP. Alive means progress, not a process; ready, that it waits for nobody."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 STALLED_S = 30.0
+WAITING = "tocsin_waiting"  # gauge of a role's loops: 1 while one waits for what it needs
 
 
 class Health:
@@ -30,7 +31,9 @@ class Health:
 
     async def start(self) -> None:
         app = web.Application()
-        app.add_routes([web.get("/metrics", self._metrics), web.get("/live", self._live)])
+        app.add_routes(
+            [web.get("/metrics", self._metrics), web.get("/live", self._live), web.get("/ready", self._ready)]
+        )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port)
@@ -49,3 +52,12 @@ class Health:
         alive = age < STALLED_S
         body = {"role": self.role, "alive": alive, "progress_age_s": round(age, 3)}
         return web.json_response(body, status=200 if alive else 503)
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        """503 while something it needs is away, or while it stalls; which, in words."""
+        samples = [sample for family in self.registry.collect() if family.name == WAITING for sample in family.samples]
+        waits = [f"{one.labels['loop']} waits for {one.labels['for']}" for one in samples if one.value]
+        if self.age_s() >= STALLED_S:
+            waits.append(f"nothing has been finished for {self.age_s():.0f} s")
+        body = {"role": self.role, "ready": not waits, "waits": sorted(waits)}
+        return web.json_response(body, status=503 if waits else 200)

@@ -30,6 +30,7 @@ class Lock:
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
         self._conn: Connection | None = None
         self.held = False
+        self.away = False  # the database cannot be reached: nobody can say who holds it
 
     @property
     def conn(self) -> Connection:
@@ -58,8 +59,10 @@ class Lock:
                 self._conn = await connect(self._uri, application=f"tocsin {self.name}")
             cursor = await self._conn.execute("SELECT pg_try_advisory_lock(%s)", [self._key])
             row = await cursor.fetchone()
+            self.away = False
             return bool(row and row[0])
         except psycopg.OperationalError as error:
+            self.away = True
             log.warning("lock %s: the database cannot be reached (%s)", self.name, type(error).__name__)
             await self._drop()
             return False

@@ -16,5 +16,5 @@ CREATE INDEX IF NOT EXISTS obligations_by_sort ON obligations (receiver, sort, s
 -- Nothing walks it any more.
 DROP INDEX IF EXISTS obligations_open;
 
--- Finished rows go after a while.
+-- Finished rows go after 90 days.
 CREATE INDEX IF NOT EXISTS obligations_by_end ON obligations (settled_at) WHERE state IN ('done', 'refused', 'expired');

@@ -128,7 +128,9 @@ class Auditor:
             log.warning("auditor: Kafka cannot be reached (%s)", type(error).__name__)
             with suppress(Exception):
                 await self._clock.stop()
+            self._meters.waits("the auditor", "Kafka")
             return True
+        self._meters.waits("the auditor")
         return stands_s is not None and stands_s > self._promised.stands_s
 
     async def _retry(self, conn: Connection, late: Sequence[Late]) -> None:

@@ -39,6 +39,30 @@ ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, matchers = excluded.matcher
     ended_at = CASE WHEN excluded.ended_at IS NULL THEN NULL ELSE coalesce(silences.ended_at, excluded.ended_at) END
 """
 
+TIDY_MAX = 1000
+# Umbrellas belong to no incident. The page and the ticket stay: whatever a person says later refers to them.
+_FINISHED = """
+DELETE FROM obligations WHERE id IN (
+    SELECT o.id FROM obligations o LEFT JOIN incidents i ON i.id = o.incident
+    WHERE o.state IN ('done', 'refused', 'expired') AND o.settled_at < %(before)s
+        AND (i.id IS NULL OR (o.sort <> 'opens' AND i.stage IN ('resolved', 'closed', 'merged')
+            AND i.updated_at < %(before)s))
+        AND NOT EXISTS (SELECT 1 FROM obligations w WHERE w.after @> ARRAY[o.id] AND w.incident = o.incident
+            AND w.destination = o.destination AND w.state IN ('owed', 'attempting'))
+    ORDER BY o.settled_at LIMIT %(limit)s)
+"""
+_ATTEMPTS = """
+DELETE FROM attempts WHERE id IN (
+    SELECT a.id FROM attempts a JOIN obligations o ON o.id = a.obligation JOIN incidents i ON i.id = o.incident
+    WHERE a.started < %(before)s AND i.stage IN ('resolved', 'closed', 'merged') AND i.updated_at < %(before)s
+    ORDER BY a.id LIMIT %(limit)s)
+"""
+# Each drill has a fingerprint of its own: what the book remembers of it would be kept for ever.
+_FORGET_DRILLS = """
+DELETE FROM memories m USING incidents i WHERE i.detector = 'canary' AND i.stage IN ('resolved', 'closed')
+    AND i.updated_at < %s AND m.decider = 'incident' AND m.key = i.fingerprint
+"""
+
 
 async def fresh(conn: Connection, findings: Sequence[str]) -> set[str]:
     """Those never seen before; from now on they are."""
@@ -125,9 +149,16 @@ async def wake(conn: Connection, wakes: Mapping[tuple[str, str], datetime | None
             )
 
 
-async def tidy(conn: Connection, before: datetime) -> None:
-    """Findings that can no longer be read again need not be remembered."""
+async def tidy(conn: Connection, before: datetime, finished: datetime, limit: int = TIDY_MAX) -> bool:
+    """Findings that can no longer be read again need not be remembered, nor what was done for incidents long over.
+
+    True: there is more of it. Attempts go with their obligations.
+    """
     await conn.execute("DELETE FROM seen WHERE at < %s", [before])
+    await conn.execute(_FORGET_DRILLS, [before])
+    given = {"before": finished, "limit": limit}
+    gone = [(await conn.execute(query, given)).rowcount for query in (_FINISHED, _ATTEMPTS)]
+    return max(gone) >= limit
 
 
 async def waiting(conn: Connection) -> list[tuple[str, str, int, float]]:

@@ -18,7 +18,6 @@ from .owed import tell
 log = logging.getLogger(__name__)
 
 FORGOTTEN = timedelta(days=1)  # one that never arrives is closed then, whatever became of it
-KEPT = timedelta(days=1)
 
 _OPEN = """
 SELECT i.id, i.first_seen, p.state = 'done', t.state = 'done', greatest(p.settled_at, t.settled_at), t.id, t.destination
@@ -89,12 +88,3 @@ class Canary:
             if await cursor.fetchone() is None:
                 await tell(conn, [outcome])
                 await say(conn, said, self._schedule.incidents)
-
-
-async def forget(conn: Connection, before: datetime) -> None:
-    """Each has a fingerprint of its own: what the book remembers of it would be kept for ever."""
-    await conn.execute(
-        "DELETE FROM memories m USING incidents i WHERE i.detector = 'canary' AND i.stage = 'resolved'"
-        " AND i.updated_at < %s AND m.decider = 'incident' AND m.key = i.fingerprint",
-        [before],
-    )

@@ -84,6 +84,7 @@ class Carrier:
                 await self._session()
             except (psycopg.OperationalError, OSError) as error:
                 log.warning("%s: the database cannot be reached (%s)", self._receiver.name, type(error).__name__)
+                self._meters.waits(self._receiver.name, "PostgreSQL")
                 await rest(self._stopping, 1.0)
 
     async def _session(self) -> None:
@@ -110,6 +111,7 @@ class Carrier:
 
     async def _turns(self, conn: Connection, pool: AsyncConnectionPool, hint: Hint) -> None:
         self._ahead.clear()
+        self._meters.waits(self._receiver.name)
         while not self._stopping.is_set():
             if not await self._turn(conn, pool, hint):
                 await hint.wait(self._rest_s())

@@ -41,6 +41,15 @@ class Meters:
         )
         self._canary_at = Gauge("tocsin_canary_success_seconds", "When one last arrived, Unix time", registry=registry)
 
+        self._waiting = Gauge(
+            "tocsin_waiting", "1: the loop waits for what it needs", ("loop", "for"), registry=registry
+        )
+
+    def waits(self, loop: str, what: str = "") -> None:
+        """For PostgreSQL or Kafka; by default for nobody. `/ready` says so."""
+        for one in ("PostgreSQL", "Kafka"):
+            self._waiting.labels(loop, one).set(one == what)
+
     def broken(self, what: str, count: int) -> None:
         self._broken.labels(what).set(count)
 

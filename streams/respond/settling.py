@@ -32,7 +32,10 @@ POLL_S = 1.0
 IDLE_S = 0.05
 GAUGE_S = 5.0
 TIDY_S = 3600.0
+TIDY_MORE_S = 5.0  # while there is more to go
+START_S = 20.0  # Kafka that neither answers nor refuses
 SEEN_KEPT = timedelta(days=30)  # findings themselves are kept for 7
+FINISHED_KEPT = timedelta(days=90)
 # A name too long for an index counts as operational, but it never goes away by itself.
 UNSTORABLE_ERRORS = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, OverflowError)
 ISOLATED_FREE = 10
@@ -93,6 +96,7 @@ class Settling:
         self._stopping = asyncio.Event()
         self._isolated, self._handled = 0, 0
         self._looked, self._gauged, self._tidied = 0.0, 0.0, 0.0
+        self._lock: Lock | None = None
         self.progress: Callable[[], None] = lambda: None
         self.began: Callable[[Connection], Awaitable[None]] = nobody  # once this process is the writer
 
@@ -106,10 +110,13 @@ class Settling:
                 await self._session()
             except (psycopg.OperationalError, KafkaError, OSError) as error:
                 log.warning("book: %s; beginning again from the positions", type(error).__name__)
+                self.progress()
+                self._meters.waits("the book", "PostgreSQL" if isinstance(error, psycopg.Error) else "Kafka")
                 await rest(self._stopping, 1.0)
 
     async def _session(self) -> None:
-        async with Lock(self._uri, READER, wanted=self._wanted) as lock, Hint(self._uri, "inbox") as hint:
+        self._lock = Lock(self._uri, READER, wanted=self._wanted)
+        async with self._lock as lock, Hint(self._uri, "inbox") as hint:
             if not lock.held:
                 return
             await self.began(lock.conn)
@@ -118,8 +125,10 @@ class Settling:
             source, names = LogReader(self._bootstrap, (self._names.findings,)), self._names
             minutes = Minutes(self._bootstrap, names.exposure, names.epoch, names.minute_s)
             try:
-                await source.start(known)
-                await minutes.start(known)
+                async with asyncio.timeout(START_S):
+                    await source.start(known)
+                    await minutes.start(known)
+                self._meters.waits("the book")
                 await self._turns(lock.conn, source, minutes, at, hint)
             finally:
                 await source.stop()
@@ -139,6 +148,7 @@ class Settling:
     def _wanted(self) -> bool:
         """Standing by is progress too."""
         self.progress()
+        self._meters.waits("the book", "PostgreSQL" if self._lock is not None and self._lock.away else "")
         return not self._stopping.is_set()
 
     async def _gather(self, conn: Connection, source: LogReader, hint: Hint) -> list[Input]:
@@ -231,8 +241,8 @@ class Settling:
             self._gauged = clock
             self._meters.waiting(await rows.waiting(conn))
         if clock - self._tidied >= TIDY_S:
-            self._tidied = clock
-            await rows.tidy(conn, now - SEEN_KEPT)
+            more = await rows.tidy(conn, now - SEEN_KEPT, now - FINISHED_KEPT)
+            self._tidied = clock - TIDY_S + TIDY_MORE_S if more else clock
 
 
 def _moved(at: Mapping[str, int], batch: list[Input]) -> dict[str, tuple[int, int]]:

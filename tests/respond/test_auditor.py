@@ -22,7 +22,8 @@ from streams.records import ClockForwarded, Finding
 from streams.records.timeline import encode
 from streams.respond import promise as promises
 from streams.respond.auditor import Auditor, Promised, Words
-from streams.respond.canary import Canary, Schedule, forget
+from streams.respond.book_rows import tidy
+from streams.respond.canary import Canary, Schedule
 from streams.respond.heartbeat import Heartbeat
 from streams.respond.meters import Meters
 from streams.respond.standing import EventTime
@@ -328,7 +329,7 @@ async def test_a_canary_goes_through_everything_and_closes_itself(book: str, kaf
     assert 0 < (registry.get_sample_value("tocsin_canary_seconds") or 0) < 40
     assert await rows(book, "SELECT count(*) FROM seen") == [(1,)]  # once for a slot
     async with await connect(book) as conn:
-        await forget(conn, datetime.now(UTC) + timedelta(days=1))
+        await tidy(conn, datetime.now(UTC) + timedelta(days=1), datetime.now(UTC) - timedelta(days=90))
     assert not await rows(book, "SELECT 1 FROM memories WHERE decider = 'incident'")
 
 
