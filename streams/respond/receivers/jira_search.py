@@ -77,7 +77,8 @@ class Search:
         ticket = await self._tickets.read(key, properties=PROPERTY)
         if isinstance(ticket, Reply):
             return _mine(ticket.body, doc)
-        return False if gone(ticket) else Blind(f"{key} cannot be read: {ticket.why}")
+        # Found by our label, and not there: the index lags behind a deletion, or we are half locked out.
+        return Blind(f"the search shows {key}, which cannot be read: {ticket.why}")
 
     async def _any(self, project: str) -> str | Blind | None:
         """A ticket that the search shows in the project; None: it shows none."""
