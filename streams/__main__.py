@@ -16,6 +16,10 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "import": "feed:import_",
     "prices": "pricing:prices",
     "gate": "gate:gate",
+    "incidents": "incidents:incidents",
+    "silence": "quieten:silence",
+    "maintenance": "quieten:maintenance",
+    "rollout": "quieten:rollout",
     "deadletters": "deadletters:deadletters",
 }
 
