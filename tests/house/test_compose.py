@@ -56,3 +56,18 @@ def test_prometheus_asks_every_role() -> None:
     scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     targets = {target for job in scraped for each in job["static_configs"] for target in each["targets"]}
     assert targets == {f"{role}:9464" for role in roles.ROLES}
+
+
+def test_every_rule_is_about_metrics_that_somebody_makes() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/rules.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    reference = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    assert {rule["labels"]["severity"] for rule in rules} <= {"critical", "high", "medium", "low"}
+    named = {name for rule in rules for name in re.findall(r"tocsin_[a-z_]+", rule["expr"])}
+    assert not [name for name in named if f"`{name}`" not in reference]
+    for what in ("obligations_age", "answers", "retired", "asked", "left_alone", "promise_broken"):
+        assert any(what in name for name in named), f"no rule looks at {what}"
+
+
+def test_prometheus_gets_the_rules_it_is_told_to_read() -> None:
+    (path,) = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text(encoding="utf-8"))["rule_files"]
+    assert f"./deploy/rules.yml:{path}:ro" in COMPOSE["services"]["prometheus"]["volumes"]
