@@ -10,6 +10,7 @@ from streams.sandbox.slack.state import Message
 
 LONGEST = 40_000
 METADATA = 16_000
+EDITED = {"type", "user", "text", "team", "bot_id", "app_id", "blocks", "edited", "metadata"}  # what an edit repeats
 
 
 async def post(call: Call) -> dict[str, Any]:
@@ -53,6 +54,7 @@ async def update(call: Call) -> dict[str, Any]:
     message.edited = channel.next_ts()
     call.workspace.keep(channel, message)
     shown = bare(call, channel, message, metadata=True)
+    shown = {key: value for key, value in shown.items() if key in EDITED}
     return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": shown}
 
 
