@@ -1,28 +1,31 @@
-"""Findings without secrets. Intake has taken them out of events; a finding may have been said by somebody else."""
+"""Findings as they are kept: printable, without secrets. Intake has cleaned events; a finding may come from elsewhere."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from ..intake.secrets import maybe, without_secrets
 from ..records import Finding
+from .writing_words import printable
 
 IDENTITY = frozenset(("id", "fingerprint", "detector", "policy", "position", "record", "control"))
 
 
 def clean(finding: Finding) -> Finding:
-    """The same, with stand-ins; the very same where there is nothing to hide. What identifies it is left alone."""
-    told = msgspec.to_builtins(finding)
+    """The same in one line each; the very same where nothing is to be hidden. What identifies it is left alone."""
+    told = msgspec.to_builtins(finding, builtin_types=(datetime,))
     cleaned = _clean(told)
-    return finding if cleaned is told else msgspec.convert(cleaned, Finding)
+    return finding if cleaned is told else msgspec.convert(cleaned, Finding, builtin_types=(datetime,))
 
 
 def _clean(value: Any) -> Any:
     """The very value that came in, where nothing of it changed."""
     if isinstance(value, str):
-        return without_secrets(value, []) if maybe(value) else value
+        line = value if value.isprintable() else printable(value)
+        return without_secrets(line, []) if maybe(line) else line
     if isinstance(value, list | tuple):
         items = [_clean(one) for one in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value

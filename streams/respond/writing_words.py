@@ -47,7 +47,7 @@ def clip(text: str | None, limit: int = VALUE_MAX) -> str:
 
     Intake has taken secrets out of events already; findings may come from elsewhere.
     """
-    line = _printable((text or "")[:READ_MAX])
+    line = printable((text or "")[:READ_MAX])
     if maybe(line):
         line = without_secrets(line, [])
     if len(text or "") > READ_MAX:
@@ -55,9 +55,9 @@ def clip(text: str | None, limit: int = VALUE_MAX) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     line = " ".join(text.split())
-    return line if line.isprintable() else "".join(c for c in line if c.isprintable()).strip()
+    return line if line.isprintable() else " ".join("".join(c for c in line if c.isprintable()).split())
 
 
 def moment(at: datetime) -> str:

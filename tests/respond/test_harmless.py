@@ -148,6 +148,12 @@ def test_a_finding_that_somebody_else_said_is_kept_without_its_secrets(kind: str
     assert clean(kept) is kept
 
 
+def test_a_finding_is_kept_without_what_a_terminal_would_obey() -> None:
+    said = b.finding(0, title="a\x1b[31mb\r\nERROR \u202ec", observed="one\n two", subject={"agent": "\x9bx"})
+    kept = clean(said)
+    assert (kept.title, kept.observed, kept.subject) == ("a[31mb ERROR c", "one two", {"agent": "x"})
+
+
 def test_an_ordinary_finding_is_kept_as_it_is() -> None:
     said: Any = b.finding(0, evidence=(b.excerpt(0),), observed="5 of 20 calls", expected="fewer than 3")
     assert clean(said) is said
