@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, BinaryIO
 
 import msgspec
@@ -20,17 +21,24 @@ from .start import policy_or_exit, settings_or_exit
 
 @click.command()
 @click.option("--events", type=click.File("rb"), help="NDJSON of events; - is standard input.")
+@click.option(
+    "--live", is_flag=True, help="Also ask Jira and Slack whether they would take each owner's pages and tickets."
+)
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
-def check(events: BinaryIO | None, *, as_json: bool) -> None:
+def check(events: BinaryIO | None, *, live: bool, as_json: bool) -> None:
     """Verify settings, policy, Kafka, PostgreSQL, Jira and Slack; or, with --events, what intake would say to each.
 
     A line that begins with ?? is a warning: an owner whose pages wake nobody.
+
+    With --live each owner's project, its fields and permissions, and each channel are looked at; nothing is written there.
 
     Exit codes: 0 all well, 1 something is missing or wrong (or an event would be rejected), 2 usage.
 
     Example: tocsin check --events mine.ndjson
     """
-    answers = _events(events) if events else _parts()
+    if events and live:
+        raise click.UsageError("--events looks at events, --live at Jira and Slack: one at a time")
+    answers = _events(events) if events else chain(_parts(), _live() if live else ())
     well = True
     for answer in answers:
         well = well and answer["ok"]
@@ -56,6 +64,16 @@ def _events(lines: BinaryIO) -> Iterator[dict[str, Any]]:
             right = f"\n    right would be: {line.example}" if line.example else ""
             said = f"{line.reason}: " + "; ".join(line.errors) + right
             yield {"what": what, "ok": False, "says": said, **msgspec.to_builtins(line)}
+
+
+def _live() -> Iterator[dict[str, Any]]:
+    from .live import live  # noqa: PLC0415
+
+    try:
+        settings = environment.load()
+        yield from live(settings, policies.load(settings.policy))
+    except (environment.SettingsError, policies.PolicyError):
+        return  # said already
 
 
 def _parts() -> Iterator[dict[str, Any]]:

@@ -1,0 +1,57 @@
+"""`tocsin check --live`: whether the real Jira and Slack would take what is owed to each owner. Only reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ..beliefs import Owner
+from ..policy import Policy
+from ..respond.receivers import jira_preflight, jira_wire
+from ..respond.watching import drill_owner
+from ..settings import Settings
+
+Answer = dict[str, Any]
+
+
+def live(settings: Settings, policy: Policy) -> Iterator[Answer]:
+    """What is the same for several owners is asked once."""
+    if settings.jira_url:
+        yield from asyncio.run(_jira(settings, policy))
+
+
+def _owners(policy: Policy) -> tuple[Owner, ...]:
+    known = {owner.name for owner in policy.owners}
+    fallback = () if policy.routing.fallback in known else (Owner(name=policy.routing.fallback),)
+    return (*policy.owners, *fallback, *drill_owner(policy))
+
+
+def _whose(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:5])} and {len(names) - 5} more"
+
+
+async def _jira(settings: Settings, policy: Policy) -> list[Answer]:
+    asked: dict[bytes, list[str]] = defaultdict(list)
+    for owner in _owners(policy):
+        project = owner.project or policy.routing.project
+        kind = owner.issue_type or policy.routing.issue_type
+        priorities = sorted({**policy.routing.priorities, **owner.priorities}.values())
+        asked[msgspec.json.encode((project, kind, owner.fields, priorities), order="sorted")].append(owner.name)
+    wire = jira_wire.Wire(
+        settings.jira_url, settings.jira_user, settings.jira_token,
+        cloud=settings.jira_cloud, timeout_s=settings.call_timeout_s,
+    )  # fmt: skip
+    said: list[Answer] = []
+    try:
+        for key, names in asked.items():
+            project, kind, fields, priorities = msgspec.json.decode(key)
+            found = await jira_preflight.preflight(wire, project, kind, fields, priorities=priorities)
+            what = f"Jira {project}, {kind}, for {_whose(names)}"
+            said += [{"what": f"{what}: {one.what}", "ok": one.ok, "says": one.says} for one in found]
+    finally:
+        await wire.close()
+    return said
