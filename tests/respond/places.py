@@ -17,7 +17,7 @@ import builders as b
 from streams import records as r
 from streams.respond import writing
 from streams.respond.messages import Doc, NoteDoc, PageDoc, body, read
-from streams.respond.receivers import jira_text, slack_text
+from streams.respond.receivers import jira_text, pagerduty, slack_text
 from streams.respond.routing import BookValues, Owner
 from streams.sandbox.jira import adf
 from streams.sandbox.slack import blocks as kit
@@ -209,6 +209,14 @@ def anything(document: Any) -> None:
     del document
 
 
+def alerts(one: r.Incident) -> list[Any]:
+    found = [pagerduty._event(doc, b.obligation(one.id)) for doc in pages(one)]
+    for event in found:
+        assert event.get("links", [{"href": SITE}])[0]["href"].startswith(SITE)
+        assert len(event.get("payload", {}).get("summary", "")) <= 1024
+    return found
+
+
 class Place(NamedTuple):
     name: str
     written: Callable[[r.Incident], list[Any]]
@@ -238,6 +246,7 @@ PLACES = (
     Place("summary", lambda one: [jira_text.line(ticket(one).summary)], lambda line: [line], anything),
     Place("attachment", lambda one: [body(told(writing.evidence(VALUES, one)))], plain_texts, anything),
     Place("remote link", _link, plain_texts, anything),
+    Place("PagerDuty", alerts, plain_texts, anything),
     Place("webhook", lambda one: [*map(body, pages(one)), *map(body, notes(one))], plain_texts, anything),
 )
 
