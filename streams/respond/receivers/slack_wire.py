@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -28,6 +28,11 @@ Failure = NotDone | Refused | Unknown
 Body = dict[str, Any]
 
 
+class Said(NamedTuple):
+    body: Body
+    headers: Mapping[str, str]  # names in small letters
+
+
 class Redirected(Exception):
     """A redirect would repeat our post elsewhere, or turn it into a read."""
 
@@ -43,6 +48,11 @@ class Wire:
 
     async def call(self, method: Callable[[AsyncWebClient], Awaitable[Any]]) -> Body | Failure:
         """One call, e.g. `lambda slack: slack.chat_postMessage(…)`: what Slack said, or why it did not."""
+        said = await self.asked(method)
+        return said.body if isinstance(said, Said) else said
+
+    async def asked(self, method: Callable[[AsyncWebClient], Awaitable[Any]]) -> Said | Failure:
+        """The same, with the headers of the answer."""
         try:
             response = await method(self._ready())
         except SlackApiError as error:
@@ -58,7 +68,8 @@ class Wire:
         except Exception as error:  # a body the SDK cannot read is its AttributeError, and the post may be there
             return Unknown(f"the exchange broke off: {type(error).__name__}")
         body = response.data
-        return body if isinstance(body, dict) else Unknown("an answer that is not an object")
+        headers = {str(name).lower(): str(value) for name, value in (response.headers or {}).items()}
+        return Said(body, headers) if isinstance(body, dict) else Unknown("an answer that is not an object")
 
     async def close(self) -> None:
         if self._session is not None:
