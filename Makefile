@@ -17,8 +17,8 @@ $(VENV)/ready: requirements.lock pyproject.toml
 demo: setup ## the whole job on this machine, until Ctrl-C
 	$(BIN)/tocsin demo
 
-test: setup ## all tests, on the embedded parts
-	$(BIN)/python -m pytest
+test: setup ## all tests, on the embedded parts: two processes, each with a broker and a database of its own
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup ## what CI checks besides the tests
 	$(BIN)/ruff check .
