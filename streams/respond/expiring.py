@@ -16,7 +16,8 @@ WAITING_MAX = 5000
 OVER = ("resolved", "closed", "merged")
 
 _WAKES: LiteralString = """o.kind = 'page' AND (o.ordinal = 1 OR coalesce(o.body->>'mention', '') <> ''
-    OR coalesce(o.body->>'oncall', '') <> '' OR coalesce((o.body->>'level')::int, 0) > 0)"""
+    OR coalesce(o.body->>'oncall', '') <> '' OR coalesce((o.body->>'level')::int, 0) > 0
+    OR coalesce((o.body->>'wakes')::boolean, false))"""
 _NAMED: LiteralString = "unnest(%(ids)s::text[], %(whys)s::text[]) AS named(incident, why)"
 _OWED: LiteralString = (
     "UPDATE obligations o SET state = 'expired', settled_at = now(), why = named.why FROM {named}"

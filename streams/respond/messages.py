@@ -35,6 +35,7 @@ class PageDoc(Struct, frozen=True, kw_only=True, tag="page", tag_field="doc"):
     mention: str = ""  # U… a person, S… a user group; only on messages that are to wake somebody
     oncall: str = ""  # who is on call, asked when it is sent; nobody known: the mention
     level: int = 0  # of escalation; 0: the owner's own page
+    wakes: bool = False  # whoever is on call, wherever it goes; an edit wakes nobody
     ticket: str = ""  # id of the ticket's obligation
     ticket_pending: str = ""
     actions: tuple[str, ...] = ()  # which buttons make sense now: acknowledge, fixed, false_positive, …

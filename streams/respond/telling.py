@@ -33,7 +33,7 @@ class Telling:
         paged = routing.unpaged(incident)
         if paged:
             doc = writing.page(self.values, incident, due.at, mention=owner.mention, oncall=owner.oncall)
-            page = said.page(_plain(doc), (routing.slack(self.values, owner), *routing.further(owner)))
+            page = said.page(_waking(doc), (routing.slack(self.values, owner), *routing.further(owner)))
         if "ticket" in due.want and "ticket" not in incident.told:
             to = routing.jira(self.values, owner)
             said.owe("ticket", writing.ticket(self.values, incident, due.at), to)
@@ -92,7 +92,7 @@ class Telling:
         key = f"storm:{desk}:{minute:%Y-%m-%dT%H:%MZ}"
         mention = owner.mention if ordinal == 1 else ""
         doc = writing.umbrella(self.values, key, desk, (told, len(waiting)), mention=mention, waiting=waiting)
-        doc = replace(doc, oncall=owner.oncall if ordinal == 1 else "")
+        doc = replace(doc, oncall=owner.oncall if ordinal == 1 else "", wakes=ordinal == 1)
         elsewhere = [one for one in routing.further(owner) if one.startswith("pagerduty:") and ordinal == 1]
         return [
             Obligation(_page(key, ordinal, to), "", "page", ordinal, to, body(doc), (f"{key}:page:1",) * (ordinal > 1))
@@ -103,7 +103,7 @@ class Telling:
         due, want = said.due, set(said.due.want)
         incident = due.incident
         if "worse" in want:
-            doc = _plain(writing.page(self.values, incident, due.at, mention=owner.mention, oncall=owner.oncall))
+            doc = _waking(writing.page(self.values, incident, due.at, mention=owner.mention, oncall=owner.oncall))
             slack = routing.slack(self.values, owner)
             wakes = doc.mention or doc.oncall
             if to := (*((slack,) * bool(wakes)), *_elsewhere(incident)):
@@ -116,7 +116,7 @@ class Telling:
             mention, oncall = _whom(level, owner)
             doc = writing.page(self.values, incident, due.at, mention=mention, oncall=oncall)
             channel = f"slack:{level.channel}" if level.channel else routing.slack(self.values, owner)
-            said.page(replace(doc, level=incident.level), (channel, *routing.further(level)))
+            said.page(_waking(doc, incident.level), (channel, *routing.further(level)))
 
     def _edited(self, said: _Said, owner: Owner) -> None:
         """Its page says how things are; the thread beneath, what happened."""
@@ -187,6 +187,10 @@ def _page(incident: str, ordinal: int, to: str) -> str:
 def _plain(doc: PageDoc) -> PageDoc:
     """Not an escalation, whatever was escalated before."""
     return replace(doc, level=0)
+
+
+def _waking(doc: PageDoc, level: int = 0) -> PageDoc:
+    return replace(doc, level=level, wakes=True)
 
 
 def _elsewhere(incident: Incident) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ async def test_an_incident_is_one_trouble_there_from_its_beginning_to_its_end(se
         ({}, ["triggered"]),  # repeated: nobody knew whether it had happened
         ({"severity": "critical", "headline": "Worse"}, ["triggered"]),
         ({"state": "acknowledged"}, ["acknowledged"]),
-        ({"state": "acknowledged", "level": 1}, ["acknowledged"]),
+        ({"state": "acknowledged", "wakes": True}, ["acknowledged"]),
         ({"state": "mitigated"}, ["resolved"]),
         ({"state": "mitigated"}, ["resolved"]),
         ({"state": "open", "headline": "Back again"}, ["resolved", "triggered"]),
@@ -90,7 +90,7 @@ async def test_what_somebody_resolved_there_is_not_opened_again_by_news(service:
     service.server.book.put(service.server.book.alerts[1], "resolved", "Ada")
     await service.told(2, state="acknowledged")
     assert service.statuses() == ["resolved"]
-    await service.told(3, state="acknowledged", level=2)
+    await service.told(3, state="acknowledged", level=2, wakes=True)
     assert service.statuses() == ["resolved", "triggered"], "an escalation calls somebody all the same"
 
 

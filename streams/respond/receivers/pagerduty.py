@@ -20,6 +20,7 @@ SUMMARY_MAX = 1024
 BODY_BYTES_MAX = 512 * 1024
 WHY_MAX = 300
 SEVERITIES = {"critical": "critical", "high": "error", "medium": "warning", "low": "info"}
+WHERE = frozenset({"Agent", "Agents", "Where"})  # the line of a page that says what is affected
 OVER = frozenset({"mitigated", "resolved", "closed", "merged"})
 
 
@@ -37,6 +38,13 @@ class PagerDuty:
 
     async def close(self) -> None:
         await self._wire.close()
+
+    def pace(self, obligation: Obligation, *, asking: bool = False) -> float:
+        del obligation, asking  # its limits follow the traffic: it says itself when it is too much
+        return 0.0
+
+    def edits(self, obligation: Obligation) -> bool:
+        return obligation.ordinal > 1 and not obligation.body.get("wakes")
 
     async def carry(self, obligation: Obligation, references: References, nonce: str) -> Answer:
         del references, nonce
@@ -93,7 +101,7 @@ def _event(doc: PageDoc, obligation: Obligation) -> dict[str, Any]:
     links = [{"href": url, "text": line(label, 100)} for label, url in doc.links if address(url)]
     payload: dict[str, Any] = {
         "summary": line(doc.headline, SUMMARY_MAX) or "Incident",
-        "source": next((line(value) for label, value in doc.lines if label == "Agent" and line(value)), "tocsin"),
+        "source": next((line(value) for label, value in doc.lines if label in WHERE and line(value)), "tocsin"),
         "severity": SEVERITIES.get(doc.severity, "error"),
         "group": line(doc.deployment) or "tocsin",
         "custom_details": dict(_details(doc)),
@@ -108,12 +116,11 @@ def _event(doc: PageDoc, obligation: Obligation) -> dict[str, Any]:
 
 def _action(doc: PageDoc, obligation: Obligation) -> str:
     """What somebody has in hand stays with them, unless it is to wake somebody once more."""
-    if obligation.ordinal == 1:
+    if obligation.ordinal == 1 or doc.wakes:
         return "trigger"
     if doc.state in OVER:
         return "resolve"
-    wakes = doc.mention or doc.oncall or doc.level
-    return "acknowledge" if doc.state == "acknowledged" and not wakes else "trigger"
+    return "acknowledge" if doc.state == "acknowledged" else "trigger"
 
 
 def _details(doc: PageDoc) -> Iterator[tuple[str, Any]]:
