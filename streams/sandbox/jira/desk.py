@@ -134,9 +134,10 @@ def listed(request: web.Request, name: str) -> list[str]:
     return [one.strip() for given in request.query.getall(name, []) for one in given.split(",") if one.strip()]
 
 
-def number(request: web.Request, name: str, default: int, most: int) -> int:
+def number(request: web.Request, name: str, default: int, most: int, *, lenient: bool = False) -> int:
+    """`lenient`: what is no number is not heard, where Jira documents no refusal."""
     given = request.query.get(name, "")
-    if not given:
+    if not given or (lenient and not given.isdecimal()):
         return default
     if not given.isdecimal():
         raise Refused(400, [f"{name} must be a number."])

@@ -36,7 +36,7 @@ class Index:
         self._place = 0
 
     def changed(self, number: int, ticket: Ticket | None) -> None:
-        version = None if ticket is None else msgspec.msgpack.encode(ticket)
+        version = None if ticket is None else msgspec.json.encode(ticket)  # a whole number in it may be of any size
         self._place += 1
         more = self.spread() if self.spread else 0.0
         self._waiting.append(Waiting(time.monotonic(), more, self._place, number, version))
@@ -65,4 +65,4 @@ class Index:
         if one.version is None:
             self._seen.pop(one.number, None)
         else:
-            self._seen[one.number] = msgspec.msgpack.decode(one.version, type=Ticket)
+            self._seen[one.number] = msgspec.json.decode(one.version, type=Ticket)

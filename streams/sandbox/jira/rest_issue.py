@@ -127,7 +127,8 @@ class Issues:
 
     async def changelog(self, request: web.Request) -> web.Response:
         ticket, wire = self._desk.ticket(request), self._desk.wire(request)
-        start, limit = number(request, "startAt", 0, 10**9), number(request, "maxResults", 100, 100)
+        start = number(request, "startAt", 0, 10**9, lenient=True)
+        limit = number(request, "maxResults", 100, 100, lenient=True)
         shown = ticket.history[start : start + limit]
         return answer(
             {
