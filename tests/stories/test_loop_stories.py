@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import builders as b
+from stories.telling import OWNERS
 
 from streams import policy
 from streams.records import Effect
@@ -14,7 +15,7 @@ from streams.replay import run
 def replayed(*records: Any) -> dict[str, list[Any]]:
     """What a replay says about tools and loops, by kind."""
     said: dict[str, list[Any]] = {"incident": [], "obligation": []}
-    for record in run(_lines(records), policy.load()):
+    for record in run(_lines(records), policy.parse(OWNERS, "story")):
         about = getattr(record, "detector", "") or getattr(record, "incident", "").removeprefix("v1:")
         if about.startswith(("loop.", "tool.")):
             said.setdefault(record.__struct_config__.tag, []).append(record)
