@@ -31,7 +31,8 @@ def split(life: Life, record: Split) -> Step[Life]:
         apart=tuple(dict.fromkeys((*incident.apart, *sorted(parents))))[-APART_MAX:],
     )
     want = missing(incident)
-    life = replace(life, incident=incident, spoken_for={}, followed=None, asked=bool(want))
+    # A ticket that we closed as a duplicate before may be read as decided afterwards: the last word is this one.
+    life = replace(life, incident=incident, spoken_for={}, followed=None, asked=bool(want), decided_at=record.at)
     told = merged and bool(incident.told)
     news = alone(incident, ("split", "update"), record.at) if told else ()
     asks = questions(life, want, record.at) if want else notices(life, incident, ("seen",), record.at)

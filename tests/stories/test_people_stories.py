@@ -336,6 +336,12 @@ def test_the_outcome_of_the_one_it_was_split_from_is_not_its_own(world):
     assert world.incident("b").stage == "open"
 
 
+def test_our_own_closing_of_a_duplicate_read_after_the_split_decides_nothing(world):
+    world.finds("a", "b", "c").at(60).splits("b")
+    world.take(b.outcome(world.id("b"), "duplicate", 50))
+    assert world.incident("b").stage == "open"
+
+
 def test_there_is_nothing_to_split_where_nobody_speaks_for_it(world):
     answered(world.finds("search"))
     world.at(60).splits("search").told_nothing()
