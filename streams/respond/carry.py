@@ -162,11 +162,11 @@ class Carrier:
         if row.order in {other.order for other in self._tasks.values()} or row.lane in self._paused:
             return False
         work = self._care if row.state == "done" else self._carry
-        if self._paced is not None and row.state != "done":
-            if self._paced.edits(row.obligation):
+        if self._paced is not None:
+            if row.state != "done" and self._paced.edits(row.obligation):
                 work = self._skip if row.newer and row.state == "owed" else work
                 row = row._replace(body=row.latest or row.body)  # whenever it is made, it says what holds now
-            asking = row.state == "attempting"
+            asking = row.state != "owed"
             wait = 0.0 if work == self._skip else self._paced.pace(row.obligation, asking=asking)
             if wait > 0:
                 self._paused[row.lane] = self._clock() + wait

@@ -83,7 +83,7 @@ READY: LiteralString = (
 
 CARE: LiteralString = """SELECT {columns}, false, NULL::jsonb FROM obligations o
     WHERE o.receiver = %(receiver)s AND coalesce(o.confirm_at, o.audit_at) <= now()
-      AND NOT ('adds ' || o.destination) = ANY(%(paused)s) AND NOT (o.incident || ' ' || o.destination) = ANY(%(busy)s)
+      AND NOT ('asks ' || o.destination) = ANY(%(paused)s) AND NOT (o.incident || ' ' || o.destination) = ANY(%(busy)s)
     ORDER BY o.confirm_at IS NULL, o.seq LIMIT %(limit)s""".replace("{columns}", _COLUMNS)
 
 WORK: LiteralString = f"({READY}) UNION ALL ({CARE}) LIMIT %(limit)s"
@@ -125,9 +125,7 @@ class Row(NamedTuple):
     @property
     def lane(self) -> str:
         """What is paused together: a sort at a destination, and the questions about it."""
-        cared = self.state == "done"
-        sort = ADDS if cared else ASKS if self.state == "attempting" else self.sort
-        return f"{sort} {self.destination}"
+        return f"{self.sort if self.state == 'owed' else ASKS} {self.destination}"
 
     @property
     def done(self) -> Done:

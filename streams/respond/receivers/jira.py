@@ -15,9 +15,11 @@ from .jira_search import Search, gone, number
 from .jira_strays import Strays
 from .jira_tickets import DEPLOYMENT_MAX, DUPLICATE, OVER, PROPERTY, UNCONFIRMED, Tickets, label
 from .jira_wire import Call, Reply, Wire
+from .pacing import Allowed, Buckets
 from .protocol import Absent, Blind, Doubt, References, Stray
 
 RETIRED = "Opened twice by mistake: an answer of Jira was lost, and this appeared after the linked ticket was recorded."
+BURST = Allowed(40, 1 / 40)
 SPARE = "tocsin-duplicate"  # label of one that was retired
 IDENTITY = frozenset({"project", "issuetype", "summary", "description"})  # what no further field may be instead of
 
@@ -38,6 +40,16 @@ class Jira:
         self._files = Files(wire, self._tickets, self._comments)
         self._search = Search(wire, empty_quiet_s)
         self._strays = Strays(wire)
+        self._buckets = Buckets()
+
+    def pace(self, obligation: Obligation, *, asking: bool = False) -> float:
+        """Jira allows 50 to 100 a second of each endpoint, and one obligation may be several calls."""
+        what = "asks" if asking else "opens" if obligation.kind == "ticket" else "adds"
+        return self._buckets.take(what, BURST)
+
+    def edits(self, obligation: Obligation) -> bool:
+        del obligation
+        return False
 
     async def close(self) -> None:
         await self._wire.close()
