@@ -91,13 +91,13 @@ def _click(payload: dict[str, Any], action: dict[str, Any]) -> Click:
         incident=incident,
         chosen=_text(action, "selected_user") or _text(_part(action, "selected_option"), "value"),
         user=number,
-        name=_printable(_text(user, "username") or _text(user, "name") or number),
+        name=printable(_text(user, "username") or _text(user, "name") or number),
         user_team=_text(user, "team_id") or _text(_part(payload, "team"), "id"),
         channel=_text(_part(payload, "channel"), "id") or _text(container, "channel_id"),
     )
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     return "".join(sign for sign in name if sign.isprintable())[:NAME_MAX] or "somebody"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -15,12 +17,13 @@ from ...database import Connection
 from ...learn.recording import record_outcome
 from ...records import NotDone, Outcome, Refused, Unknown
 from ..receivers.slack_wire import Wire
-from .clicks import Click, Nonsense, clicks, record
+from .clicks import Click, Nonsense, clicks, printable, record
 
 log = logging.getLogger(__name__)
 
 KEPT_S = 2 * 86_400
 TIDY_S = 3600.0
+NAME_S_MAX = 1.0  # of the three seconds that Slack waits
 STRANGER = "Only members of this workspace can do that."
 ELSEWHERE = "That works only where the incident was paged."
 UNKNOWN = "This incident is not known any more; nothing was changed."
@@ -56,7 +59,7 @@ class Ears:
         self, conn: Connection, payload: Any, source: str, once: Callable[[], Awaitable[None]] | None = None
     ) -> list[Reply]:
         """All or nothing; raises Nonsense, NotNow. `once` runs in the same transaction, before anything is written."""
-        found = clicks(payload)
+        found = [await self._named(click) for click in clicks(payload)]
         team = await self._own_team() if found else ""
         results, replies = [], []
         async with conn.transaction():
@@ -103,6 +106,18 @@ class Ears:
         else:
             await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [msgspec.json.encode(said).decode()])
         return "heard", ""
+
+    async def _named(self, click: Click) -> Click:
+        """Slack tells the number of whoever was chosen; people read names. Not insisted on."""
+        if click.action != "assign" or not click.chosen or self._wire is None:
+            return click
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NAME_S_MAX):
+                answer = await self._wire.call(lambda slack: slack.users_info(user=click.chosen))
+            user = answer.get("user") if isinstance(answer, dict) else None
+            name = user.get("real_name") or user.get("name") if isinstance(user, dict) else None
+            return click._replace(chosen=printable(name)) if isinstance(name, str) and name else click
+        return click
 
     async def _own_team(self) -> str:
         if not self._team:

@@ -85,7 +85,7 @@ class Socket:
         try:
             async with (
                 await connect(self._database, application="tocsin slack socket") as conn,
-                aiohttp.ClientSession(trust_env=True) as session,
+                aiohttp.ClientSession(trust_env=url.startswith("wss")) as session,
                 session.ws_connect(url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX) as link,
             ):
                 return await self._linked(conn, link)
