@@ -7,7 +7,7 @@ ALTER TABLE obligations ADD COLUMN IF NOT EXISTS sort text NOT NULL GENERATED AL
         WHEN kind = 'ticket' THEN 'opens'
         WHEN kind <> 'page' THEN 'adds'
         WHEN ordinal = 1 OR coalesce(body->>'mention', '') <> '' OR coalesce(body->>'oncall', '') <> ''
-            OR coalesce(body->>'level', '0') <> '0' THEN 'opens'
+            OR coalesce(body->>'level', '0') <> '0' OR coalesce(body->>'wakes', 'false') <> 'false' THEN 'opens'
         ELSE 'edits'
     END
 ) STORED;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
-from respond.outside import CANARY, Killed, carrying, killed, page, promise, rows, settled
+from respond.outside import CANARY, Killed, carrying, killed, page, promise, rows, until
 from respond.suite_worlds import KINDS, PATIENT_S, SIGNING, World
 
 from streams import policy
@@ -67,7 +67,7 @@ async def test_a_kill_at_any_point_leaves_one(book: str, name: str, point: str) 
 
         assert await killed(book, world.make(PATIENT_S), reached, nothing_left)
         async with carrying(book, world.make(PATIENT_S)):
-            await settled(book)
+            await until(nothing_left)
         assert_one(name, world)
 
 
