@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from respond.outside import CANARY, SLACK_CANARY
+from msgspec.structs import replace
+from respond.outside import CANARY, SLACK_CANARY, page
 
+from streams.records import Done
 from streams.respond.receivers import http_wire, slack_wire
 from streams.respond.receivers.oncall import AGAIN_S, FRESH_S, SLACK, STALE_S, OnCall, Schedules
+from streams.respond.receivers.slack import Slack
 from streams.sandbox.faults import Fault
 from streams.sandbox.pagerduty import SandboxPagerDuty
 from streams.sandbox.pagerduty.server import SCHEDULE
@@ -187,3 +190,17 @@ async def test_a_token_that_pagerduty_does_not_know_is_not_shown(duty: Duty, cap
     assert await duty.who(f"pagerduty:{SCHEDULE}") is None
     assert "PagerDuty: 401" in caplog.text
     assert CANARY not in caplog.text
+
+
+async def test_a_page_mentions_whoever_is_on_call_in_pagerduty_when_it_is_sent(duty: Duty) -> None:
+    wire = slack_wire.Wire(f"{duty.url}/api/", Secret(SLACK_CANARY), timeout_s=5.0)
+    receiver = Slack(wire, oncall=duty.oncall)
+    owed = page(oncall=f"pagerduty:{SCHEDULE}", mention=GROUP)
+    assert isinstance(await receiver.carry(owed, {}, "n1"), Done)
+    duty.pagerduty.faults.add(Fault(path="/oncalls", kind="status", code=500, times=None))
+    duty.clock.now += STALE_S + 1
+    assert isinstance(await receiver.carry(replace(owed, destination="slack:general"), {}, "n2"), Done)
+    await receiver.close()
+    (first,), (second,) = (duty.slack.workspace.channel(name).newest(0, 2**62) for name in ("incidents", "general"))
+    assert first.text.startswith(f"<@{ADA}> ")
+    assert second.text.startswith(f"<!subteam^{GROUP}> "), "nobody answers: whom the policy names besides"
