@@ -60,6 +60,13 @@ class JiraReader:
         status, answer = await self._ask("GET", "/myself")
         return status == 200 and isinstance(answer, dict)
 
+    async def sees(self, project: str) -> bool:
+        """Whether we may browse it: to somebody who may not, every ticket of it is not there."""
+        query = f"projectKey={quote(project, safe='')}&permissions=BROWSE_PROJECTS"
+        status, answer = await self._ask("GET", f"/mypermissions?{query}")
+        browse = _part(_part(answer, "permissions"), "BROWSE_PROJECTS")
+        return status == 200 and _part(browse, "havePermission") is True
+
     async def mover(self, ticket: TicketRead, otherwise: datetime) -> Mover:
         """Who moved it last and when. Best effort: nothing about it may hold up the outcome."""
         try:

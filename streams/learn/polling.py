@@ -132,15 +132,22 @@ class Polling:
         """A ticket is gone when it was not there twice, ten minutes apart, and it is not we who were locked out."""
         if not missing or not await self._reader.trusted():
             return
+        projects = {one.reference.rpartition("-")[0] for one in missing}
+        seen = {project for project in projects if await self._reader.sees(project)}
         now = datetime.now(UTC)
         for one in missing:
-            if one.missing_since is not None and now - one.missing_since >= GONE_AFTER:
+            if one.reference.rpartition("-")[0] not in seen:
+                log.warning("ticket %s cannot be seen, like its whole project", one.reference)
+            elif one.missing_since is not None and now - one.missing_since >= GONE_AFTER:
                 log.warning("ticket %s of incident %s is gone", one.reference, one.incident)
-                async with conn.transaction():
-                    if (await conn.execute(GONE, [now, one.incident])).rowcount:
-                        await gone(conn, one)
+                await self._gone(conn, one, now)
             else:
                 await conn.execute(MISSING, [one.incident, one.reference, now])
+
+    async def _gone(self, conn: Connection, one: Watched, now: datetime) -> None:
+        async with conn.transaction():
+            if (await conn.execute(GONE, [now, one.incident])).rowcount:
+                await gone(conn, one)
 
 
 async def hinted(conn: Connection) -> list[str]:

@@ -183,3 +183,15 @@ async def test_a_deleted_ticket_is_told_to_the_book_once_and_stays_recorded(site
     ((state, reference, why),) = await site.rows("SELECT state, reference, why FROM obligations WHERE kind = 'ticket'")
     assert (state, reference) == ("done", site.key)
     assert why.startswith("gone: ")
+
+
+async def test_a_project_that_may_not_be_seen_any_more_is_no_deleted_ticket(site):
+    await site.turn()
+    site.jira.rules.revoke("OPS", "BROWSE_PROJECTS")
+    for _ in range(2):
+        await site.turn()
+        await site.conn.execute("UPDATE tickets SET missing_since = missing_since - %s", [GONE_AFTER])
+    assert await site.rows("SELECT missing_since, gone_at FROM tickets") == [(None, None)]
+    site.jira.rules.grant("OPS")
+    await site.form("resolve", outcome="fixed", resolution="10004")
+    assert [outcome.outcome for outcome in await site.turn()] == ["fixed"]
