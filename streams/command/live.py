@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from ..beliefs import Owner
+from ..beliefs import Level, Owner
 from ..policy import Policy
-from ..respond.receivers import jira_preflight, jira_wire
+from ..respond.receivers import jira_preflight, jira_wire, slack_preflight, slack_wire
 from ..respond.watching import drill_owner
 from ..settings import Settings
 
@@ -22,6 +22,8 @@ def live(settings: Settings, policy: Policy) -> Iterator[Answer]:
     """What is the same for several owners is asked once."""
     if settings.jira_url:
         yield from asyncio.run(_jira(settings, policy))
+    if settings.slack_token:
+        yield from asyncio.run(_slack(settings, policy))
 
 
 def _owners(policy: Policy) -> tuple[Owner, ...]:
@@ -55,3 +57,40 @@ async def _jira(settings: Settings, policy: Policy) -> list[Answer]:
     finally:
         await wire.close()
     return said
+
+
+async def _slack(settings: Settings, policy: Policy) -> list[Answer]:
+    """Every channel and everybody who is mentioned, once, with the owners that name them."""
+    channels: dict[str, list[str]] = defaultdict(list)
+    mentions: dict[str, list[str]] = defaultdict(list)
+    for owner in _owners(policy):
+        channels[owner.channel or policy.routing.channel].append(owner.name)
+        for place in (owner, *(owner.escalation or policy.escalation)):
+            channels[place.channel or owner.channel or policy.routing.channel].append(owner.name)
+            for name in _named(place):
+                mentions[name].append(owner.name)
+    for rota in policy.rotas:
+        for person in rota.people:
+            mentions[person].append(f"rota {rota.name}")
+    tokens = [settings.slack_token, *([settings.slack_app_token] if settings.slack_app_token else [])]
+    wires = [slack_wire.Wire(settings.slack_url, token, timeout_s=settings.call_timeout_s) for token in tokens]
+    try:
+        app = wires[1] if len(wires) > 1 else None
+        found = await slack_preflight.preflight(wires[0], [*channels], [*mentions], app=app)
+    finally:
+        for wire in wires:
+            await wire.close()
+    whose = {f"channel {name}": names for name, names in channels.items()}
+    whose |= {f"mention {name}": names for name, names in mentions.items()}
+    return [{"what": _what(one.what, whose), "ok": one.ok, "says": one.says} for one in found]
+
+
+def _what(what: str, whose: dict[str, list[str]]) -> str:
+    return f"Slack {what} for {_whose([*dict.fromkeys(whose[what])])}" if what in whose else f"Slack {what}"
+
+
+def _named(place: Owner | Level) -> list[str]:
+    """Whom a page there mentions, as far as Slack knows them."""
+    kind, _, name = place.oncall.partition(":")
+    asked = [name] if kind in ("group", "email") and name else []
+    return [*asked, *([place.mention] if place.mention else [])]

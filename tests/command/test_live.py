@@ -17,18 +17,23 @@ from streams.sandbox.slack import SandboxSlack
 from streams.sandbox.slack.state import number
 
 POLICY = f"""
+[[rotas]]
+name = "shop"
+people = ["{number("U", "ada@example.com")}"]
+begins = "2026-01-05T09:00:00+01:00"
+
 [routing]
 channel = "{number("C", "incidents")}"
 
 [[owners]]
 name = "payments"
-mention = "S0ONCALL"
+mention = "{number("S", "oncall")}"
 project = "PAY"
 channel = "{number("C", "payments")}"
 
 [[owners]]
 name = "platform"
-mention = "S0ONCALL"
+mention = "{number("S", "oncall")}"
 """
 
 
@@ -76,6 +81,8 @@ async def test_all_well_is_said_for_each_owner_and_nothing_is_written(
     assert any("Jira PAY, Task, for payments: " in line for line in lines)
     assert any("Jira OPS, Task, for platform: " in line for line in lines)
     assert {call.method for call in jira[0].serving.calls} == {"GET"}
+    assert any("Slack channel" in line and "for payments" in line and "we are in it" in line for line in lines)
+    assert any("Slack mention" in line and "for rota shop" in line for line in lines)
     assert not any("chat." in call.path for call in slack[0].serving.calls)
 
 
@@ -88,6 +95,15 @@ async def test_what_is_missing_is_said_in_words_and_the_exit_code_is_1(settings:
     wrong = [(one["what"], one["says"]) for one in answers if not one["ok"]]
     assert any("for payments" in what and "open tickets" in says for what, says in wrong)
     assert any("for platform" in what and "customfield_10100" in says for what, says in wrong)
+    assert b"secret-of" not in out + err
+
+
+async def test_a_channel_that_we_are_not_in_is_said_with_its_owner(settings: dict[str, str], slack: Any) -> None:
+    slack[0].workspace.channel("payments").is_member = False
+    code, out, err = await tocsin("check", "--live", **settings, TOCSIN_SLACK_APP_TOKEN="xapp-secret-of-slack")
+    assert code == 1, err
+    wrong = [line for line in out.decode().splitlines() if line.startswith("NO")]
+    assert len(wrong) == 1 and "for payments" in wrong[0] and "invite" in wrong[0]
     assert b"secret-of" not in out + err
 
 
