@@ -153,7 +153,24 @@ async def test_how_long_to_wait_is_heeded_within_reason(service: Service, given:
 async def test_a_limit_of_events_is_counted_there(service: Service) -> None:
     service.server.rate_limit = 2
     assert [type(await service.told(n)) for n in range(1, 5)] == [Done, Done, NotDone, NotDone]
-    assert service.server.limited == 2
+    assert len(service.server.violations) == 2
+
+
+async def test_pagerdutys_limit_is_kept_in_every_minute_and_news_never_hold_up_a_page(service: Service) -> None:
+    now = 0.0
+    receiver = PagerDuty(Wire(), "http://localhost/", {}, clock=lambda: now)
+    sent: list[tuple[float, bool]] = []
+    for _ in range(600):  # five minutes in which there is always something to tell, of both kinds
+        for wakes in (False, True):
+            for _ in range(60):
+                if receiver.pace(owed(1 if wakes else 2)):
+                    break
+                sent.append((now, wakes))
+        now += 0.5
+    assert all(sum(at <= one < at + 60 for one, _ in sent) <= 120 for at, _ in sent)
+    assert sum(wakes for _, wakes in sent[:100]) >= 40, "at the beginning many can be woken at once"
+    assert receiver.pace(owed(2), asking=True) == 0.0
+    await receiver.close()
 
 
 async def test_what_is_no_page_is_refused(service: Service) -> None:

@@ -86,7 +86,17 @@ async def test_events_beyond_the_limit_are_counted(pagerduty: Running, http: aio
     server, url = pagerduty
     server.rate_limit = 1
     assert [(await send(http, url, event()))[0] for _ in range(3)] == [202, 429, 429]
-    assert server.limited == 2
+    assert len(server.violations) == 2
+    async with http.get(f"{url}/_sandbox/violations") as answer:
+        assert [service for service, _ in await answer.json()] == ["platform"] * 2
+
+
+async def test_events_beyond_pagerdutys_own_limit_are_counted_though_they_are_taken(
+    pagerduty: Running, http: aiohttp.ClientSession
+) -> None:
+    server, url = pagerduty
+    assert {(await send(http, url, event()))[0] for _ in range(122)} == {202}
+    assert len(server.violations) == 2
 
 
 async def test_who_is_on_call_is_told_to_those_who_may_know(pagerduty: Running, http: aiohttp.ClientSession) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -13,12 +14,16 @@ from ...settings import Secret
 from ..messages import PageDoc, read
 from .http_wire import Reply, Request, Wire
 from .jira_text import address, line
+from .pacing import Allowed, Buckets
 from .protocol import CREDENTIALS, Absent, Blind, Doubt, References
 
 KEY_MAX = 255
 SUMMARY_MAX = 1024
 BODY_BYTES_MAX = 512 * 1024
 WHY_MAX = 300
+# PagerDuty takes about 120 events in any 60 seconds for each key: what is there at once, and what fills up meanwhile.
+WAKING = Allowed(at_once=40, every_s=1.2)
+NEWS = Allowed(at_once=5, every_s=2.6)
 SEVERITIES = {"critical": "critical", "high": "error", "medium": "warning", "low": "info"}
 WHERE = frozenset({"Agent", "Agents", "Where"})  # the line of a page that says what is affected
 OVER = frozenset({"mitigated", "resolved", "closed", "merged"})
@@ -33,15 +38,21 @@ class PagerDuty:
     name = "pagerduty"
     confirmed: frozenset[str] = frozenset()
 
-    def __init__(self, wire: Wire, url: str, keys: Mapping[str, Secret]) -> None:
+    def __init__(
+        self, wire: Wire, url: str, keys: Mapping[str, Secret], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._wire, self._url, self._keys = wire, url, keys
+        self._buckets = Buckets(clock)
 
     async def close(self) -> None:
         await self._wire.close()
 
     def pace(self, obligation: Obligation, *, asking: bool = False) -> float:
-        del obligation, asking  # its limits follow the traffic: it says itself when it is too much
-        return 0.0
+        """Whoever is to be woken never waits behind news."""
+        if asking:
+            return 0.0  # makes no call
+        edits = self.edits(obligation)
+        return self._buckets.take(f"{obligation.destination} {edits}", NEWS if edits else WAKING)
 
     def edits(self, obligation: Obligation) -> bool:
         return obligation.ordinal > 1 and not obligation.body.get("wakes")

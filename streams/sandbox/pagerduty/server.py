@@ -4,7 +4,7 @@ import hmac
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -18,10 +18,20 @@ from streams.sandbox.serving import Serving, answered
 BODY_BYTES_MAX = 512 * 1024
 KEY = "0123456789abcdef0123456789abcdef"
 SCHEDULE = "PSCHED1"
+PER_MINUTE = 120  # of PagerDuty itself
+
+
+class Violation(NamedTuple):
+    """An event that PagerDuty would have refused for coming too soon."""
+
+    service: str
+    at: float
 
 
 class SandboxPagerDuty:
-    """`services` is name -> routing key. `rate_limit` is in events per minute and key; `limited` counts those beyond."""
+    """`services` is name -> routing key. `rate_limit` (events in 60 s for each key) refuses; `violations` are those
+    beyond PagerDuty's own limit or that one, refused or not.
+    """
 
     def __init__(
         self,
@@ -38,12 +48,13 @@ class SandboxPagerDuty:
         self.serving = Serving(Path(__file__).parent, host, port)
         self.sender = Sender(subscription)
         self.rate_limit: int | None = None
-        self.limited = 0
+        self.violations: list[Violation] = []
         self._token = token
         self._taken: dict[str, deque[float]] = {}
         router = self.serving.app.router
         router.add_post("/v2/enqueue", self._enqueue)
         router.add_get("/oncalls", self._oncalls)
+        router.add_get("/_sandbox/violations", self._violations)
         Pages(self.book, self.serving, self.sender)
 
     async def start(self) -> str:
@@ -74,23 +85,24 @@ class SandboxPagerDuty:
             return answered(
                 {"status": "invalid event", "message": "Event object is invalid", "errors": errors}, status=400
             )
-        if self._full(service):
+        if self._full(service) and self.rate_limit is not None:
             return answered({"status": "throttle exceeded", "message": "Too many events"}, status=429)
         key = event.get("dedup_key") or f"{time.time_ns():x}"
         self.book.accept(service, event, key)
         return answered({"status": "success", "message": "Event processed", "dedup_key": key}, status=202)
 
     def _full(self, service: str) -> bool:
-        if self.rate_limit is None:
-            return False
         taken, now = self._taken.setdefault(service, deque()), time.monotonic()
         while taken and now - taken[0] > 60.0:
             taken.popleft()
-        if len(taken) >= self.rate_limit:
-            self.limited += 1
+        if len(taken) >= (self.rate_limit if self.rate_limit is not None else PER_MINUTE):
+            self.violations.append(Violation(service, time.time()))
             return True
         taken.append(now)
         return False
+
+    async def _violations(self, _: web.Request) -> web.StreamResponse:
+        return answered(self.violations)
 
     async def _oncalls(self, request: web.Request) -> web.StreamResponse:
         if self._token is not None and not _shown(request, self._token):
