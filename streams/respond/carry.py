@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, cast
 
+import msgspec
 import psycopg
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ..database import Connection
@@ -18,7 +20,7 @@ from ..records import Answer, Done, NotDone, Refused, Unknown
 from . import owed
 from .breaker import Breaker
 from .meters import Meters
-from .ready import WORK, Look, Row, due
+from .ready import OPENS, WORK, Look, Row, due
 from .receivers.protocol import ALONE, QUOTA, Absent, Blind, Doubt, Paced, Receiver
 
 log = logging.getLogger(__name__)
@@ -102,6 +104,8 @@ class Carrier:
             self._uri, min_size=1, max_size=CONNECTIONS, timeout=10.0, open=False,
             kwargs={"autocommit": True, "application_name": f"tocsin carry {self._receiver.name}"},
         )  # fmt: skip
+        set_json_loads(msgspec.json.decode, conn)
+        await conn.execute("SET jit = off")
         await owed.owe_again(conn, self._receiver.name)
         async with pool:
             try:
@@ -140,7 +144,8 @@ class Carrier:
         free = self._breaker.free(TOGETHER, len(self._tasks))
         if free <= 0:
             return 0
-        if hint.heard != self._heard or (self._stale and not self._ahead):
+        news = hint.heard != self._heard and not (self._ahead and self._ahead[-1].sort == OPENS)  # nothing goes before
+        if news or (self._stale and not self._ahead):
             self._heard, self._stale = hint.heard, False
             await self._look(conn)
         taken = 0

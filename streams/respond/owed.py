@@ -33,6 +33,13 @@ _INTENT: LiteralString = """WITH taken AS (
         INSERT INTO attempts (obligation, attempt, step, nonce) SELECT id, attempt, 'call', %(nonce)s FROM taken
     ) SELECT {references} FROM taken""".replace("{references}", _REFERENCES)
 
+_CARED: LiteralString = """WITH noted AS (
+        INSERT INTO attempts (obligation, attempt, step, nonce, answered, answer, why)
+        VALUES (%(id)s, %(attempt)s, %(step)s, %(nonce)s, clock_timestamp(), %(answer)s, nullif(%(why)s, ''))
+    ) UPDATE obligations SET {} = now() + make_interval(secs => %(delay)s), failures = %(failures)s,
+        audits = audits + %(audits)s
+    WHERE id = %(id)s AND state = 'done'"""
+
 # The attempt's answer, the obligation's state, the receipt, and a hint for those who wait for a ticket: at once.
 _ANSWERED: LiteralString = """WITH ended AS (
         UPDATE attempts SET answered = clock_timestamp(), answer = %(answer)s, why = %(said)s WHERE id =
@@ -159,17 +166,13 @@ async def cared(conn: Connection, row: Row, step: str, answer: Answer, next_audi
         isinstance(answer, Refused) and answer.why.startswith(CREDENTIALS)
     )
     delay = backoff(row.id, row.failures) if again else next_audit_s
-    column = "confirm_at" if step == "confirm" else "audit_at"
-    async with conn.transaction():
-        await _began(conn, row, step)
-        await _ended(conn, row, _word(answer), getattr(answer, "why", None) or getattr(answer, "reference", None))
-        await conn.execute(
-            SQL(
-                "UPDATE obligations SET {} = now() + make_interval(secs => %s), failures = %s, audits = audits + %s"
-                " WHERE id = %s AND state = 'done'"
-            ).format(Identifier(column)),
-            [delay, row.failures + 1 if again else 0, int(step == "audit" and not again), row.id],
-        )
+    column: LiteralString = "confirm_at" if step == "confirm" else "audit_at"
+    given = {
+        "id": row.id, "attempt": row.attempt, "step": step, "nonce": row.nonce, "answer": _word(answer),
+        "why": kept(getattr(answer, "why", None) or getattr(answer, "reference", None) or ""),
+        "delay": delay, "failures": row.failures + 1 if again else 0, "audits": int(step == "audit" and not again),
+    }  # fmt: skip
+    await conn.execute(SQL(_CARED).format(Identifier(column)), given)
 
 
 async def give_up(conn: Connection, receiver: str) -> int:

@@ -29,6 +29,7 @@ READER = "book"
 READS_MAX = 100  # of the 200 inputs of a transaction: a backlog of findings keeps nobody's click waiting
 OTHERS_MAX = 100
 POLL_S = 1.0
+INBOX_S = 0.1  # receipts come in crowds: one transaction for many leaves time for findings
 IDLE_S = 0.05
 GAUGE_S = 5.0
 TIDY_S = 3600.0
@@ -155,7 +156,8 @@ class Settling:
         reads = await source.batch(READS_MAX, IDLE_S)
         now = datetime.now(UTC)
         batch: list[Input] = []
-        if hint.taken() or time.monotonic() - self._looked >= POLL_S:
+        since = time.monotonic() - self._looked
+        if since >= POLL_S or (since >= INBOX_S and hint.taken()):
             self._looked = time.monotonic()
             batch += [told(number, record) for number, record, _ in await rows.inbox(conn, OTHERS_MAX)]
             for decider, key in await rows.due(conn, now, OTHERS_MAX - len(batch)):
@@ -187,12 +189,13 @@ class Settling:
             folded = await self._fold(conn, shelf, [one.record for one in inputs])
             self._reached("folded")
             letters = self._letters(batch, inputs, folded)
-            await shelf.write(conn, folded.memories)
-            await rows.say(conn, folded.said, self._names.incidents)
-            await rows.bury(conn, letters, self._names.deadletters)
-            await rows.emptied(conn, [one.inbox for one in batch if one.inbox is not None])
-            slept = {one.wake: None for one in batch if one.wake is not None}
-            await rows.wake(conn, {**slept, **folded.wakes})
+            async with conn.pipeline():
+                await shelf.write(conn, folded.memories)
+                await rows.say(conn, folded.said, self._names.incidents)
+                await rows.bury(conn, letters, self._names.deadletters)
+                await rows.emptied(conn, [one.inbox for one in batch if one.inbox is not None])
+                slept = {one.wake: None for one in batch if one.wake is not None}
+                await rows.wake(conn, {**slept, **folded.wakes})
             self._reached("written")
         self._reached("committed")
         shelf.keep(folded.memories)

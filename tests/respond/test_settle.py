@@ -14,11 +14,12 @@ from prometheus_client import CollectorRegistry
 from respond.desk import OwnBook, click, found, read_all, running, said, settling, topics, written
 from respond.outside import Killed, receipts, rows, until
 
+from streams.policy import load
 from streams.records import DeadLetter, Sighted
 from streams.records.deadletters import unpack
 from streams.respond.meters import Meters
 from streams.respond.settling import TooManyIsolated
-from streams.respond.worker import configured
+from streams.respond.worker import configured, on_call
 from streams.settings import Settings
 from streams.settle import LogShrank, NotTheWriter, Publisher, Saying, advance, positions, publish_all
 from streams.step import Step
@@ -223,7 +224,7 @@ async def test_a_log_that_is_shorter_than_what_was_read_is_explained(book: str, 
 
 def test_what_has_no_address_stays_owed_and_the_metrics_say_so() -> None:
     registry = CollectorRegistry()
-    assert configured(Settings(), Meters(registry)) == []
+    assert configured(Settings(), load(), Meters(registry), on_call(Settings(), load())) == []
     for receiver in ("jira", "slack"):
         assert registry.get_sample_value("tocsin_receiver_missing", {"receiver": receiver}) == 1.0
 
