@@ -11,8 +11,10 @@ import msgspec
 
 from ..beliefs import Level, Owner
 from ..policy import Policy
+from ..respond import oncalls
 from ..respond.receivers import jira_preflight, jira_wire, slack_preflight, slack_wire
 from ..respond.watching import drill_owner
+from ..respond.worker import on_call
 from ..settings import Settings
 
 Answer = dict[str, Any]
@@ -24,6 +26,7 @@ def live(settings: Settings, policy: Policy) -> Iterator[Answer]:
         yield from asyncio.run(_jira(settings, policy))
     if settings.slack_token:
         yield from asyncio.run(_slack(settings, policy))
+    yield from asyncio.run(_schedules(settings, policy))
 
 
 def _owners(policy: Policy) -> tuple[Owner, ...]:
@@ -83,6 +86,18 @@ async def _slack(settings: Settings, policy: Policy) -> list[Answer]:
     whose = {f"channel {name}": names for name, names in channels.items()}
     whose |= {f"mention {name}": names for name, names in mentions.items()}
     return [{"what": _what(one.what, whose), "ok": one.ok, "says": one.says} for one in found]
+
+
+async def _schedules(settings: Settings, policy: Policy) -> list[Answer]:
+    """Who is on call on PagerDuty's schedules, and whether Slack knows them."""
+    names = [name for name in oncalls.asked(policy) if name.startswith("pagerduty:")]
+    duty = on_call(settings, policy)
+    try:
+        found = [(name, await duty.who(name)) for name in names]
+    finally:
+        await duty.close()
+    nobody = "nobody, or it could not be asked: TOCSIN_PAGERDUTY_TOKEN, the schedule's id, the person's address in Slack"
+    return [{"what": f"on call {name}", "ok": who is not None, "says": who or nobody} for name, who in found]
 
 
 def _what(what: str, whose: dict[str, list[str]]) -> str:
