@@ -24,8 +24,7 @@ def clean(finding: Finding) -> Finding:
 def _clean(value: Any) -> Any:
     """The very value that came in, where nothing of it changed."""
     if isinstance(value, str):
-        line = value if value.isprintable() else printable(value)
-        return without_secrets(line, []) if maybe(line) else line
+        return _line(value)
     if isinstance(value, list | tuple):
         items = [_clean(one) for one in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
@@ -33,3 +32,9 @@ def _clean(value: Any) -> Any:
         return value
     fields = {_clean(key): one if key in IDENTITY else _clean(one) for key, one in value.items()}
     return value if fields == value else fields
+
+
+def _line(text: str) -> str:
+    """Never longer than it was, nor empty where it was not: fields have their bounds."""
+    line = text if text.isprintable() else printable(text) or "?"
+    return without_secrets(line, [])[: len(text)] if maybe(line) else line

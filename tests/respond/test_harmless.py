@@ -154,6 +154,13 @@ def test_a_finding_is_kept_without_what_a_terminal_would_obey() -> None:
     assert (kept.title, kept.observed, kept.subject) == ("a[31mb ERROR c", "one two", {"agent": "x"})
 
 
+def test_a_finding_at_the_bounds_of_its_fields_is_kept() -> None:
+    for team in ("x" * 1010 + " pwd=abcdef", "\u200b", "\x00"):
+        kept = clean(b.finding(0, about=b.about(team=team)))
+        assert kept.about.attribution and kept.about.attribution.operator
+        assert "abcdef" not in (kept.about.attribution.operator.team or "")
+
+
 def test_an_ordinary_finding_is_kept_as_it_is() -> None:
     said: Any = b.finding(0, evidence=(b.excerpt(0),), observed="5 of 20 calls", expected="fewer than 3")
     assert clean(said) is said
