@@ -104,6 +104,7 @@ def written(given: argparse.Namespace, tally: Tally) -> dict[str, Any]:
         "never_reached": dict(tally.missed),
         "ended_by_themselves": tally.ended,
         "complaints": tally.judged.complaints,
+        "stories": tally.stories,
         "settled": tally.drained,
         "seed": given.seed,
         "seconds": tally.seconds,

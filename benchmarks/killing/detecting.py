@@ -66,26 +66,21 @@ class Detecting:
         self._lives[f"{role}-{replica}"] = spawn(role, environ, self._world.armed, self._world.log)
 
     async def _killed_in_rebalance(self, replica: str) -> int:
-        deadline = time.monotonic() + REBALANCE_S
-        while time.monotonic() < deadline:
-            if await self._rebalancing():
-                end(self._lives[f"detect-{replica}"])
-                return 1
-            await asyncio.sleep(0.02)
-        end(self._lives[f"detect-{replica}"])  # it was quicker than we could see
-        return 0
-
-    async def _rebalancing(self) -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._world.servers.kafka.address)
-        try:
-            await admin.start()
-            found = await admin.describe_consumer_groups([f"tocsin-detect-g{self._world.generation}"])
-            return any("Rebalance" in str(group[2]) for answer in found for group in answer.groups)
-        except (KafkaError, OSError):
-            return False
-        finally:
-            with suppress(Exception):
-                await admin.close()
+        seen = False
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(REBALANCE_S):
+                await admin.start()
+                while not (seen := await self._rebalancing(admin)):
+                    await asyncio.sleep(0.005)
+        end(self._lives[f"detect-{replica}"])
+        with suppress(Exception):
+            await admin.close()
+        return int(seen)  # otherwise it was quicker than we could see
+
+    async def _rebalancing(self, admin: AIOKafkaAdminClient) -> bool:
+        found = await admin.describe_consumer_groups([f"tocsin-detect-g{self._world.generation}"])
+        return any("Rebalance" in str(group[2]) for answer in found for group in answer.groups)
 
     async def _feed(self, n: int) -> None:
         agents = [f"t{k}-detected-{n}-{k}" for k in range(SESSIONS)]
@@ -107,12 +102,8 @@ class Detecting:
             if {agent for _, agent in found} >= self._wanted:
                 break
             await asyncio.sleep(0.5)
-        others = await self._world.rows(
-            "SELECT id FROM incidents WHERE id NOT LIKE %s AND NOT (detector = %s AND agent LIKE 't%%-detected-%%')",
-            f"v1:{DETECTOR}:{self._world.name}-%", DETECTOR,
-        )  # fmt: skip
         missing = self._wanted - {agent for _, agent in found}
-        self.incidents = [row[0] for row in (*found, *others)] + [f"missing:{agent}" for agent in sorted(missing)]
+        self.incidents = [row[0] for row in found] + [f"missing:{agent}" for agent in sorted(missing)]
 
 
 def _session(agent: str) -> list[tuple[bytes, bytes]]:

@@ -60,8 +60,6 @@ def counted(state: State, incidents: list[str]) -> Judged:
         if not posts:
             judged.complaints.append(f"{name}: no page")
         judged.complaints += [f"{one.key} was never confirmed" for one in standing if UNCONFIRMED in one.labels]
-    known = set(incidents)
-    judged.complaints += [f"{name} is nobody's incident" for name in tickets if name not in known]
     judged.complaints += untouched(state)
     return judged
 
@@ -130,11 +128,22 @@ async def compared(world: World, state: State, judged: Judged) -> None:
     for name in world.incidents:
         if standing.get(name) != [recorded.get(name)]:
             judged.complaints.append(f"{name}: recorded {recorded.get(name)}, open {standing.get(name)}")
+    judged.complaints += [f"{name} is nobody's incident" for name in standing if name not in recorded]
     counts = dict(await world.rows("SELECT fingerprint, (body->>'findings')::int FROM incidents"))
     for fingerprint, put in world.told.items():
         if counts.get(fingerprint) != put:
             judged.complaints.append(f"{fingerprint}: {put} findings put in, {counts.get(fingerprint)} counted")
     judged.repairs += await _unanswered(world, state)
+
+
+async def story(world: World, incident: str) -> list[str]:
+    """What the book knows of an incident, for whoever has to find out."""
+    rows = await world.rows(
+        "SELECT o.id, o.state, o.reference, o.why, o.audits, a.attempt, a.step, a.answer, a.why, a.started, a.answered"
+        " FROM obligations o LEFT JOIN attempts a ON a.obligation = o.id WHERE o.incident = %s ORDER BY o.seq, a.id",
+        incident,
+    )
+    return [" | ".join(str(cell) for cell in row) for row in rows]
 
 
 async def _unanswered(world: World, state: State) -> list[float]:

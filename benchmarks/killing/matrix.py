@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from benchmarks.killing import plan
 from benchmarks.killing.detecting import Detecting
-from benchmarks.killing.judging import Judged, compared, counted
+from benchmarks.killing.judging import Judged, compared, counted, story
 from benchmarks.killing.lives import Crew
 from benchmarks.killing.network import Network, owner_of
 from benchmarks.killing.outside import Outside
@@ -24,13 +24,14 @@ from benchmarks.killing.world import Servers, Troubles, World
 # Nobody may ask before the call is surely over: the wire gives up after twice its timeout.
 PACE = {"TOCSIN_CALL_TIMEOUT_S": "1.5", "TOCSIN_ASK_AFTER_S": "4.0", "TOCSIN_AUDIT_AFTER_S": "3.0"}
 CHANNELS = tuple(f"team-{n}" for n in range(20))
-WORKERS = 2
-WITHIN_S = 4.0  # a step that is not reached by then is tried again later
+WORKERS = 3
+WITHIN_S = 3.0  # a step that is not reached by then is tried again later
 TRIES_MAX = 3
 UNFINISHED_MAX = 60
 UNFINISHED = "SELECT count(*) FROM obligations WHERE state IN ('owed', 'attempting') AND kind IN ('page', 'ticket')"
 WEATHER_EVERY = 8
 DRAIN_S = 420.0
+STORIES_MAX = 10
 
 
 class Tally(Struct, kw_only=True):
@@ -42,6 +43,7 @@ class Tally(Struct, kw_only=True):
     seconds: float = 0.0
     drained: bool = True
     judged: Judged = field(default_factory=Judged)
+    stories: list[str] = field(default_factory=list)  # of what is wrong, as the book tells it
 
 
 class Matrix:
@@ -63,7 +65,7 @@ class Matrix:
         self._troubles = Troubles("kills", len(CHANNELS), random.Random(seed + 2))
         self.tally = Tally()
         self._crew: Crew
-        self._deadline = 0.0
+        self._deadline, self._known = 0.0, False
         self._wanted: asyncio.Queue[int] = asyncio.Queue(maxsize=3)
 
     async def run(self, within_s: float) -> Tally:
@@ -79,8 +81,9 @@ class Matrix:
             await self._kill_all()
             await self._wanted.join()
             if rebalances:
-                self.tally.kinds[plan.DETECT] = await rebalances
-                self.tally.kills += self.tally.kinds[plan.DETECT]
+                self.tally.kinds[plan.DETECT] = seen = await rebalances
+                self.tally.kinds[plan.DETECT_BESIDE] = self.detect - seen
+                self.tally.kills += self.detect
             await self._judge(detecting.incidents)
         finally:
             feeding.cancel()
@@ -128,7 +131,8 @@ class Matrix:
             self._wanted.task_done()
 
     async def _there(self) -> bool:
-        return bool((await self.world.rows("SELECT to_regclass('obligations') IS NOT NULL"))[0][0])
+        self._known = self._known or (await self.world.rows("SELECT to_regclass('obligations') IS NOT NULL"))[0][0]
+        return self._known
 
     async def _killed(self, kill: Kill) -> bool:
         if kill.kind in plan.STEPS:
@@ -214,6 +218,8 @@ class Matrix:
         state = await self.world.remote.state()
         self.tally.judged = counted(state, [*self.world.incidents, *more])
         await compared(self.world, state, self.tally.judged)
+        named = {complaint.rpartition(":")[0] for complaint in self.tally.judged.complaints}
+        self.tally.stories = [line for name in sorted(named)[:STORIES_MAX] for line in await story(self.world, name)]
 
     def _say(self, text: str) -> None:
         left = self._deadline - time.monotonic()

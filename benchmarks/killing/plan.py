@@ -38,7 +38,7 @@ MEANWHILE = ("ticket, asked", "ticket, answered", "page, asked", "page, answered
 DURING = {f"during the call of a {name}": name for name in MEANWHILE}
 RANDOM, BOTH, POSTGRES, KAFKA = "at a random time", "both workers", "PostgreSQL", "Kafka"
 CUT = {f"network cut, {name}; then a worker": name for name in MEANWHILE}
-DETECT = "detect, during a rebalance"
+DETECT, DETECT_BESIDE = "detect, during a rebalance", "detect, just after one"
 SHARES = {RANDOM: 0.10, BOTH: 0.06, POSTGRES: 0.025, KAFKA: 0.015}
 DURING_SHARE, CUT_SHARE = 0.08, 0.06
 NTH_MAX = 4
@@ -95,5 +95,6 @@ def _fault(source: random.Random, path: str, method: str) -> dict[str, Any]:
         fault |= {"kind": "status", "code": 429, "when": "before"}
         fault["headers"] = source.choice(({"Retry-After": "1"}, {}))
     else:  # before the effect it is a late commit, beyond the moment at which we ask
-        fault |= {"kind": "hang", "seconds": round(source.uniform(0.5, 9.0), 1)}
+        fault |= {"kind": "hang", "seconds": round(source.uniform(0.5, 12.0), 1)}
+        fault["when"] = source.choice(("before", "before", "after"))
     return fault
