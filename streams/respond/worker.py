@@ -94,7 +94,7 @@ async def run(
     publisher = Publisher(settings.database, settings.kafka, reached=reached)
     swept = sweepers(settings, receivers, meters)
     auditor = watching(settings, policy, meters, tuple(receiver.name for receiver in receivers))
-    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, registry), auditor]
+    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, registry, reached), auditor]
     try:
         await together(loops, stop)
     finally:
