@@ -37,7 +37,7 @@ def decided(life: Life, record: Outcome) -> Step[Life]:
     life = put(life, incident)
     if current:
         life = replace(life, horizon=max(record.at, incident.last_seen), decided_at=record.at)
-        life = replace(life, followed=record.reason if follows else None, close_at=None)
+        life = replace(life, followed=record.reason if follows else None)
         life = replace(life, because=None if follows else record.reason)
     # What follows its parent owes nobody a word of its own; the groups still have to know.
     want = ("settled",) if follows else ("settled", "outcome")

@@ -21,6 +21,9 @@ def watching(values: BookValues, step: Step[Life]) -> Step[Life]:
     life = step.remember
     if life is None:
         return step
+    if life.close_at is not None and life.incident.stage != "mitigated":
+        life = replace(life, close_at=None)
+        step = Step(life, step.say)
     live = life.incident.stage in WATCHING
     if life.watched is None:
         if not live:
