@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import cast
 
 import msgspec
 import psycopg
@@ -19,9 +20,13 @@ from ..locks import Hint, Lock, rest
 from ..records import Answer, Done, NotDone, Refused, Unknown
 from . import owed
 from .breaker import Breaker
+from .late import late
 from .meters import Meters
+from .paces import Pace, audits, nothing
 from .ready import OPENS, WORK, Look, Row, due
 from .receivers.protocol import ALONE, QUOTA, Absent, Blind, Doubt, Paced, Receiver
+
+__all__ = ["Carrier", "Pace", "audits", "nothing"]
 
 log = logging.getLogger(__name__)
 
@@ -30,24 +35,6 @@ AHEAD = 64  # looked up at once
 CONNECTIONS = 4
 GIVE_UP_S = 30.0  # at the latest; at once after a refusal
 WAKE_S = 0.005
-
-
-class Pace(NamedTuple):
-    """When what is done, in seconds."""
-
-    call_timeout_s: float = 15.0
-    ask_after_s: float = 45.0
-    poll_s: float = 1.0
-    audits_s: Sequence[float] = (60.0, 300.0, 1800.0)  # after a doubt: look for a second one
-
-
-def audits(first_s: float) -> tuple[float, ...]:
-    """Soon for the people who look at it, and late for an index that lags or a call that was committed late."""
-    return (first_s, 5 * first_s, 30 * first_s)
-
-
-def nothing(_step: str) -> None:
-    pass
 
 
 class Carrier:
@@ -73,6 +60,7 @@ class Carrier:
         self._stale, self._refused, self._gave_up = True, True, 0.0
         self._heard = -1
         self._hint: Hint | None = None
+        self._lock: Lock | None = None
 
     def stop(self) -> None:
         """Begin nothing more; what is under way is waited for, so that nobody has to ask about it."""
@@ -91,12 +79,14 @@ class Carrier:
 
     async def _session(self) -> None:
         name = f"carry:{self._receiver.name}"
-        async with Lock(self._uri, name, wanted=self._wanted) as lock, Hint(self._uri, "obligations") as hint:
+        self._lock = Lock(self._uri, name, wanted=self._wanted)
+        async with self._lock as lock, Hint(self._uri, "obligations") as hint:
             self._hint = hint
             if lock.held:
                 await self._work(lock.conn, hint)
 
     def _wanted(self) -> bool:
+        self._meters.waits(self._receiver.name, "PostgreSQL" if self._lock is not None and self._lock.away else "")
         return not self._stopping.is_set()
 
     async def _work(self, conn: Connection, hint: Hint) -> None:
@@ -176,6 +166,8 @@ class Carrier:
             if wait > 0:
                 self._paused[row.lane] = self._clock() + wait
                 return False
+        if row.sort == OPENS and row.state == "owed":
+            row = row._replace(body=late(row.body, row.at, datetime.now(UTC)))
         task = asyncio.create_task(self._guarded(work, pool, row), name=row.id)
         task.add_done_callback(self._done)
         self._tasks[task] = row

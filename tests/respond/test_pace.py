@@ -214,3 +214,18 @@ def test_credentials_that_are_refused_stop_everything_for_a_minute_and_it_says_w
     assert not breaker.heed(Refused(f"{CREDENTIALS}401"))
     time.at += 61
     assert breaker.heed(Done("x"))
+
+
+async def test_a_page_that_was_held_up_for_hours_says_so(book: str, slack: SlackRunning) -> None:
+    """It wakes somebody: what it says of ages was true when it was promised."""
+    server, url = slack
+    await promise(book, page("i1"), page("i2"))
+    await rows(
+        book, "UPDATE obligations SET at = now() - interval '2 hours 3 minutes' WHERE incident = 'i1' RETURNING 1"
+    )
+    await rows(book, "UPDATE obligations SET at = now() - interval '20 seconds' WHERE incident = 'i2' RETURNING 1")
+    async with carrying(book, slack_receiver(url, rates=FREE)):
+        await settled(book)
+    texts = [str(message.blocks) for message in pages(server)]
+    assert sum("this page could not be delivered for 2 h 3 min; it is from" in text for text in texts) == 1
+    assert sum("could not be delivered" in text for text in texts) == 1
