@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from .answers import Refused
 from .shop import Shop
 
 BODY_BYTES_MAX = 512 * 1024  # Slack repeats the whole message with each press, Jira the whole ticket
+HEAR_S_MAX = 2.5  # of the three seconds that Slack waits
 SLACK, JIRA = "slack_http", "jira"
 SAID = {
     "forged": "The signature is missing or not of this body.",
@@ -42,7 +44,7 @@ class Hooks:
             raise Refused(403, "Buttons over HTTP are off: no signing secret is set (TOCSIN_SLACK_SIGNING_SECRET).")
         try:
             signature = signatures.slack(self._slack, headers, body, time.time())
-            async with self._shop.connection() as conn:
+            async with asyncio.timeout(HEAR_S_MAX), self._shop.connection() as conn:
                 replies = await self.ears.pressed(
                     conn, _payload(body), SLACK, once=lambda: _once(conn, {"slack_signature": signature})
                 )
@@ -51,8 +53,8 @@ class Hooks:
         except Nonsense as error:
             self.ears.count(SLACK, "garbage")
             raise Refused(400, f"This is no press on a button of ours: {error}.") from None
-        except NotNow as error:
-            raise Refused(503, f"{error}") from None
+        except (NotNow, TimeoutError) as error:
+            raise Refused(503, f"{error}" or "It takes too long; press again.") from None
         return Response("", background=BackgroundTask(self.ears.reply, replies))
 
     async def ticket_changed(self, headers: Mapping[str, str], body: bytes) -> None:
