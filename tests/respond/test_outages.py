@@ -161,6 +161,31 @@ async def confirmed(uri: str) -> bool:
     return not await rows(uri, "SELECT 1 FROM obligations WHERE state <> 'done' OR confirm_at IS NOT NULL")
 
 
+async def test_a_permission_that_is_taken_away_meanwhile_doubles_nothing(
+    database: str, clock: FastClock, jira: JiraRunning
+) -> None:
+    """Without the right to see the project every search is empty, and emptiness is no proof: nothing is opened again."""
+    tracker, url = jira
+    async with carrying(database, clock, jira_receiver(url)):
+        await promise(database, *owed_tickets(0, 5))
+        await until(lambda: confirmed(database))
+        # Opened, and nobody heard of it; then nobody may look.
+        tracker.faults.add(Fault(path="/rest/api/*/issue", method="POST", kind="reset", when="after", times=5))
+        await promise(database, *owed_tickets(5, 10))
+        await until(lambda: created(tracker, 10))
+        tracker.rules.revoke("OPS", "BROWSE_PROJECTS")
+        await clock.run(FAST)
+        await passed(clock, 1800.0)
+        assert len(list(tracker.book.tickets())) == 10
+        tracker.rules.grant("OPS", "BROWSE_PROJECTS")
+        await until(lambda: confirmed(database), 60.0)
+    assert len(list(tracker.book.tickets())) == 10
+
+
+async def created(tracker: SandboxJira, count: int) -> bool:
+    return len(list(tracker.book.tickets())) >= count
+
+
 def owed_tickets(first: int, last: int) -> list[Any]:
     return [ticket(f"i{n}") for n in range(first, last)]
 
