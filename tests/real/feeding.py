@@ -84,8 +84,13 @@ async def findings(kafka: str, topic: Topic) -> list[Finding]:
     return [_finding.decode(record.value) for record in await read(kafka, topic)]
 
 
-async def exposures(kafka: str, topic: Topic) -> set[Exposure]:
-    return {_exposure.decode(record.value) for record in await read(kafka, topic)}
+async def exposures(kafka: str, topic: Topic) -> set[bytes]:
+    """As `minutes` says them."""
+    return minutes(_exposure.decode(record.value) for record in await read(kafka, topic))
+
+
+def minutes(exposures: Iterable[Exposure]) -> set[bytes]:
+    return {msgspec.json.encode(one, order="deterministic") for one in exposures}
 
 
 def places(lines: Iterable[bytes]) -> dict[str, str]:

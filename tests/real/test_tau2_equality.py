@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from msgspec.structs import replace
-from real.feeding import Role, canonical, exposures, findings, places, places_in, until
+from real.feeding import Role, canonical, exposures, findings, minutes, places, places_in, until
 from real.feeding import read as read_whole
 
 from streams import policy, topics
@@ -103,7 +103,7 @@ async def test_kafka_with_kills_comes_to_what_replay_says(
         await settled(own_kafka, database, said, roles)
         assert [role.kills for role in roles] == [PARTS // 3] * 3
     there, here = await places_in(own_kafka), places(lines)
-    assert await exposures(own_kafka, topics.EXPOSURE) == set(of(said, Exposure))
+    assert await exposures(own_kafka, topics.EXPOSURE) == minutes(of(said, Exposure))
     expected = by_id(of(said, Finding), here)
     assert differing(by_id(await findings(own_kafka, topics.FINDINGS), there), expected) == []
     booked = by_id([timeless(one) for one in await incidents(database)], there)
@@ -123,8 +123,13 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[Any, ...
 
 
 def timeless(incident: Incident) -> Incident:
-    """Without what depends on when and in which order the book heard of it: whom it told, held back and merged."""
-    return replace(incident, opened_at=incident.first_seen, told={}, held=(), held_policy="", stage="open", parent=None)
+    """Without what depends on when and in which order the book heard of it: whom it told, held back and merged, what
+    it took for quiet, and which changes it knew of by then."""
+    known = replace(
+        incident, opened_at=incident.first_seen, told={}, held=(), held_policy="", stage="open", parent=None
+    )
+    known = replace(known, quiet_since=None, mitigated_at=None, changed=(), level=0, expired=0)
+    return replace(known, outcome=None, resolved_at=None, resolved_by=None)
 
 
 async def fed(kafka: str, lines: list[bytes], roles: Sequence[Role]) -> None:
@@ -153,11 +158,11 @@ async def sent(kafka: str, lines: list[bytes]) -> None:
 
 async def settled(kafka: str, database: str, said: list[Any], roles: Sequence[Role]) -> None:
     """Until every minute is closed and every finding is in the book. Anything beyond that is looked for afterwards."""
-    minutes, found = set(of(said, Exposure)), len(of(said, Finding))
+    closed, found = minutes(of(said, Exposure)), len(of(said, Finding))
 
     async def complete() -> bool:
         booked = sum(one.findings for one in await incidents(database))
-        return booked >= found and await exposures(kafka, topics.EXPOSURE) >= minutes
+        return booked >= found and await exposures(kafka, topics.EXPOSURE) >= closed
 
     await until(complete, lambda: "\n".join(role.words() for role in roles))
 

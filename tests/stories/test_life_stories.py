@@ -155,6 +155,7 @@ def test_what_comes_back_is_said_in_the_thread_and_wakes_nobody(world):
     incident = world.incident("search")
     assert (incident.stage, incident.quiet_since, incident.mitigated_at) == ("open", None, None)
     assert world.page("search", incident.told["page"]).state == "open"
+    assert world.due == {}, "nothing is due to be closed"
     world.at(69 * MINUTE).works().told_nothing()
     world.at(70 * MINUTE).works().told(noted("search", "recovered"))
 
