@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 EVERY_S_MAX = 15.0
 REFUSED_AGAIN_S = 1800.0
 STANDS_S_MAX = 60.0
+ELSEWHERE_MAX = 20  # the oldest: that there are more, one incident says
 
 
 class Promised(NamedTuple):
@@ -147,7 +148,9 @@ class Auditor:
     ) -> None:
         """Findings and messages are told apart by their ids: saying them again says nothing."""
         now = datetime.now(UTC)
-        said: list[Any] = [one for one in (self._words.elsewhere(one, now) for one in late) if one is not None]
+        said: list[Any] = [
+            one for one in (self._words.elsewhere(one, now) for one in late[:ELSEWHERE_MAX]) if one is not None
+        ]
         async with conn.transaction():
             await say(conn, said, self._words.incidents)
             for what, (count, oldest) in found.items():
