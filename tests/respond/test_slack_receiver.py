@@ -302,3 +302,21 @@ async def test_a_carrier_keeps_slacks_limits_and_lets_no_page_wait_behind_an_edi
     assert not server.violations
     assert set((await states(book)).values()) == {"done"}
     assert SLACK_CANARY not in caplog.text
+
+
+async def test_the_address_of_a_page_is_asked_for_once_and_never_insisted_on(slack: Running) -> None:
+    server, url = slack
+    receiver = slack_receiver(url, rates=FAST)
+    server.faults.add(Fault(path="auth.test", kind="hang", when="before"))
+    first = await receiver.carry(page("i1"), {}, "n1")
+    server.faults.clear()
+    answers = await asyncio.gather(*(receiver.carry(page(f"i{n}"), {}, "n1") for n in range(2, 9)))
+    assert isinstance(first, Done) and first.url is None
+    assert all(isinstance(one, Done) for one in answers)
+    assert sum(call.path.endswith("auth.test") for call in server.serving.calls) == 1
+    await receiver.close()
+    again = slack_receiver(url, rates=FAST)
+    links = await asyncio.gather(*(again.carry(page(f"j{n}"), {}, "n1") for n in range(8)))
+    assert all(isinstance(one, Done) and one.url and one.url.startswith(url) for one in links)
+    assert sum(call.path.endswith("auth.test") for call in server.serving.calls) == 2
+    await again.close()

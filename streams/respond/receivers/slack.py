@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +21,8 @@ from .slack_wire import LIMIT, Wire
 CLOCKS_S = 60.0  # how far Slack's clock may be behind ours
 AGAIN_S = 1.0  # after a refusal for too many calls that does not say how long
 GRANTS_MAX = 10_000
+SITE_S_MAX = 3.0  # an answer that is known waits no longer for its address
+SITE_AGAIN_S = 60.0
 
 Said = PageDoc | NoteDoc
 
@@ -51,7 +55,7 @@ class Slack:
         self._people = People(oncall)
         self._rates, self._buckets = rates or Rates(), Buckets()
         self._granted: set[str] = set()
-        self._site: str | None = None
+        self._site, self._site_again, self._asking = "", 0.0, asyncio.Lock()
 
     async def close(self) -> None:
         await self._wire.close()
@@ -173,11 +177,19 @@ class Slack:
 
     async def _link(self, channel: str, ts: str) -> str | None:
         """Where a browser finds the message; the workspace's address is asked for once, and not insisted on."""
-        if self._site is None:
-            answer = await self._wire.call(lambda slack: slack.auth_test())
-            site = answer.get("url") if isinstance(answer, dict) else None
-            self._site = str(site).rstrip("/") if site else None
+        async with self._asking:
+            if not self._site and time.monotonic() >= self._site_again:
+                self._site = await self._asked_site()
+                self._site_again = time.monotonic() + SITE_AGAIN_S
         return f"{self._site}/archives/{channel}/p{ts.replace('.', '')}" if self._site else None
+
+    async def _asked_site(self) -> str:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SITE_S_MAX):
+                answer = await self._wire.call(lambda slack: slack.auth_test())
+            site = answer.get("url") if isinstance(answer, dict) else None
+            return site.rstrip("/") if isinstance(site, str) else ""
+        return ""
 
     def _waits(self, obligation: Obligation, *, asking: bool) -> float:
         """Seconds, unless its place was taken before."""
