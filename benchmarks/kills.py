@@ -37,11 +37,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--seed", type=int, default=1, help="of the plan, the faults, the lag, the people (default 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
-    parser.add_argument("--detect", type=int, help="kills of detect during a rebalance, among them (default: 1 of 100)")
+    parser.add_argument(
+        "--detect", type=int, help="kills of detect during a rebalance, among them (default: 1 of 100, at most 5)"
+    )
     parser.add_argument(
         "--beside", type=int, help="kills of each naive way (default: a quarter of --kills, 0: leave out)"
     )
-    parser.add_argument("--minutes", type=float, default=40.0, help="no kill begins after that long (default 40)")
+    parser.add_argument(
+        "--minutes", type=float, default=40.0, help="no kill begins after that long, nor after SIGTERM (default 40)"
+    )
     parser.add_argument("--rows", action="store_true", help="instead: what the field does when calls fail, row by row")
     parser.add_argument("--only", metavar="ROWS", help=f"of --rows, these alone, by comma: {', '.join(ROWS)}")
     parser.add_argument("--incidents", type=int, default=200, help="of --rows: in each (default 200)")
@@ -62,8 +66,9 @@ def main() -> int:
 
 
 async def matrix(given: argparse.Namespace, servers: Servers) -> int:
-    detect = given.kills // 100 if given.detect is None else given.detect
+    detect = min(5, given.kills // 100) if given.detect is None else given.detect
     tally = await Matrix(servers, given.kills, given.seed, detect=detect).run(60 * given.minutes)
+    save(given.json, written(given, tally))
     beside: dict[str, dict[str, Any]] = {}
     lines = [shown("Tocsin", tally.kills, tally.judged)]
     for way, name in WAYS.items():

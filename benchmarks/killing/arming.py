@@ -1,4 +1,4 @@
-"""Which step ends the process that reaches it: one small file that all lives of a run look into, without locks."""
+"""Which steps end the process that reaches them: one small file that all lives of a run look into, without locks."""
 
 from __future__ import annotations
 
@@ -6,48 +6,59 @@ import mmap
 import os
 import signal
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-_LAYOUT = struct.Struct("<iIi64s")  # left, who, the number of the arming, point
+POINTS_MAX = 8
+_WHO = struct.Struct("<Ii")  # who was hit, and at which of the points
+_POINT = struct.Struct("<i60s")  # how often it may still be passed, and its name
 
 
 class Hit(NamedTuple):
     pid: int
+    point: str
 
 
 class Armed:
     """Shared by mapping: a process that is killed in the middle of it leaves nothing locked."""
 
     def __init__(self, path: Path) -> None:
+        size = _WHO.size + POINTS_MAX * _POINT.size
         if not path.exists():
-            path.write_bytes(bytes(_LAYOUT.size))
+            path.write_bytes(bytes(size))
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), _LAYOUT.size)
-        self._number = 0
+            self._map = mmap.mmap(file.fileno(), size)
 
-    def arm(self, point: str, nth: int) -> None:
-        """Whoever reaches `point` for the `nth` time from now on, all lives counted together."""
-        self._number += 1
-        self._map[:] = _LAYOUT.pack(nth, 0, self._number, point.encode())
+    def arm(self, points: Mapping[str, int]) -> None:
+        """Whoever reaches one of them for the nth time from now on, all lives counted together; once."""
+        self._map[:] = bytes(len(self._map))
+        for place, (point, nth) in enumerate(points.items()):
+            _POINT.pack_into(self._map, _WHO.size + place * _POINT.size, nth, point.encode())
 
     def disarm(self) -> Hit | None:
         """Who was hit meanwhile."""
         hit = self.hit()
-        self.arm("", 0)
+        self.arm({})
         return hit
 
     def hit(self) -> Hit | None:
-        _, who, _, _ = _LAYOUT.unpack(self._map[:])
-        return Hit(who) if who else None
+        who, place = _WHO.unpack_from(self._map)
+        return Hit(who, self._point(place)[1]) if who else None
 
     def reached(self, step: str) -> None:
         """Called by the lives."""
-        left, who, number, point = _LAYOUT.unpack(self._map[:])
-        if who or not left or point.rstrip(b"\0") != step.encode():
-            return
-        if left > 1:
-            self._map[:] = _LAYOUT.pack(left - 1, 0, number, point)
-            return
-        self._map[:] = _LAYOUT.pack(0, os.getpid(), number, point)
-        os.kill(os.getpid(), signal.SIGKILL)
+        for place in range(POINTS_MAX):
+            left, point = self._point(place)
+            if not point:
+                return
+            if point != step or left < 1:
+                continue
+            _POINT.pack_into(self._map, _WHO.size + place * _POINT.size, left - 1, point.encode())
+            if left == 1 and not _WHO.unpack_from(self._map)[0]:
+                _WHO.pack_into(self._map, 0, os.getpid(), place)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def _point(self, place: int) -> tuple[int, str]:
+        left, point = _POINT.unpack_from(self._map, _WHO.size + place * _POINT.size)
+        return left, point.rstrip(b"\0").decode()

@@ -56,7 +56,7 @@ class Beside:
     async def _killed(self) -> bool:
         roll = self._random.random()
         if roll < 0.4:
-            self._crew.armed.arm(POINTS[self._way], self._random.randint(1, 2))
+            self._crew.armed.arm({POINTS[self._way]: self._random.randint(1, 2)})
             hit = await self._crew.hit(WITHIN_S)
             return hit is not None or self._crew.armed.disarm() is not None
         if roll < 0.6:

@@ -143,14 +143,14 @@ class Crew:
         end(one)
         return True
 
-    async def hit(self, within_s: float) -> int | None:
-        """Who has reached the armed step, once that process is gone."""
+    async def hit(self, within_s: float) -> str | None:
+        """Which of the armed steps was reached, once the process that did is gone."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if hit := self.armed.hit():
                 one = next((one for one in self.lives if one.pid == hit.pid), None)
                 if one is None or not one.is_alive():
-                    return hit.pid
+                    return hit.point
             elif not all(one.is_alive() for one in self.lives):
                 self.mend()  # it ended by itself
             await asyncio.sleep(0.005)

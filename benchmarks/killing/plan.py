@@ -48,6 +48,9 @@ AFTER = ("reset", "close", "stall", "truncated", "wrong_content_type")
 CODES = (408, 500, 502, 503, 504)
 
 
+KINDS = {point: kind for kind, point in STEPS.items()}
+
+
 class Kill(NamedTuple):
     kind: str
     nth: int = 1
