@@ -49,6 +49,7 @@ class Happening(World):
         self.clocks: dict[tuple[str, str], datetime] = {}  # agent and environment -> event time
         self.heard: dict[str, datetime] = {}  # fingerprint -> wall clock
         self.windows: dict[str, list[tuple[datetime, datetime]]] = {}  # silence -> from when until when
+        self.read: set[str] = set()  # findings: an echo is no sighting
         self.on_trial: set[str] = set()  # fingerprints that were seen by a detector on trial
         self.fresh: list[Obligation] = []
 
@@ -66,7 +67,8 @@ class Happening(World):
             name = record.finding.fingerprint
             if record.finding.dry_run:
                 self.on_trial.add(name)  # and asks for nobody
-            else:
+            elif record.finding.id not in self.read:
+                self.read.add(record.finding.id)
                 self.heard[name] = max(record.at, self.heard.get(name, record.at))
         elif isinstance(record, b.r.Advanced):
             place = (record.agent, record.environment)
@@ -149,8 +151,9 @@ class Happening(World):
         for one in going_on:
             self.at(self.now + 60).finds(trouble_of(one), severity=one.severity, agent=one.about.agent)
         self.at(self.now + 600)
+        newest = {one.fingerprint: one for one in self.incidents.values()}  # one may have been closed meanwhile
         for one in going_on:
-            assert "ticket" in self.spokesman(self.incidents[one.id]).told, one.id
+            assert "ticket" in self.spokesman(newest[one.fingerprint]).told, one.id
 
     def memories_are_small(self) -> None:
         sizes = {address: len(memory) for address, memory in self.memories.items() if memory is not None}
