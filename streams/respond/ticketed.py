@@ -10,17 +10,21 @@ from ..records import Answer, Done, Receipt
 from .owed import kept, tell
 
 # What an administrator can mend: a field, a permission, a project. Not what is about the thing itself.
-MENDABLE = r"(^|: )(3xx|400|403|404|422)(:|$)"
+MENDABLE = r"(^|: )(3xx|400|403|404|410|422)(:|$)"
+NO_TICKET = r"^(3xx|4\d\d)(:|$)"  # without a ticket nothing else is of use: whatever refused it is asked again
 PROBES = 20  # tried where nothing says that it is mended
 TRIED_FOR = "7 days"
 AUDIT_S = 60.0
 
-# Whatever waits for one of these carries its reason, and is owed again with it.
+# Whatever waits for one of these carries its reason, and is owed again with it; or once what it waits for is there.
 _REFUSED: LiteralString = """SELECT o.id, o.seq, EXISTS (
         SELECT 1 FROM obligations d WHERE d.destination = o.destination AND d.kind = o.kind AND d.state = 'done'
         AND d.settled_at > o.settled_at) AS mended
     FROM obligations o
-    WHERE o.receiver = %(receiver)s AND o.state = 'refused' AND o.why ~ %(mendable)s
+    WHERE o.receiver = %(receiver)s AND o.state = 'refused'
+      AND (o.why ~ %(mendable)s OR (o.kind = 'ticket' AND o.why ~ %(no_ticket)s)
+        OR (o.why LIKE 'waits for %%' AND NOT EXISTS (
+          SELECT 1 FROM obligations p WHERE p.id = ANY(o.after) AND p.receiver = o.receiver AND p.state <> 'done')))
       AND o.settled_at < now() - make_interval(secs => %(after_s)s) AND o.created_at > now() - %(tried_for)s::interval
       AND NOT EXISTS (SELECT 1 FROM tickets t WHERE t.incident = o.incident AND t.gone_at IS NOT NULL)"""
 _AGAIN: LiteralString = """WITH refused AS ({refused}), chosen AS (
@@ -74,7 +78,14 @@ async def try_again(conn: Connection, receiver: str, after_s: float) -> int:
     """Refused ones are owed again: all for which something shows that it is mended, otherwise a few of the oldest."""
     cursor = await conn.execute(
         _AGAIN,
-        {"receiver": receiver, "mendable": MENDABLE, "after_s": after_s, "tried_for": TRIED_FOR, "probes": PROBES},
+        {
+            "receiver": receiver,
+            "mendable": MENDABLE,
+            "no_ticket": NO_TICKET,
+            "after_s": after_s,
+            "tried_for": TRIED_FOR,
+            "probes": PROBES,
+        },
     )
     return cursor.rowcount
 

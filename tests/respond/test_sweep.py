@@ -217,7 +217,7 @@ async def refused(uri: str, count: int) -> bool:
 
 
 async def test_a_refusal_that_no_administrator_can_mend_is_not_tried_again(book: str) -> None:
-    await promise(book, ticket())
+    await promise(book, evidence())
     await rows(book, "UPDATE obligations SET state = 'refused', why = '413: too big', settled_at = now() RETURNING 1")
     async with await connect(book) as conn:
         assert await ticketed.try_again(conn, "jira", 0.0) == 0
@@ -227,6 +227,20 @@ async def test_a_refusal_that_no_administrator_can_mend_is_not_tried_again(book:
         assert await ticketed.try_again(conn, "jira", 0.0) == 0, "a ticket that people deleted is not opened again"
         await conn.execute("DELETE FROM tickets")
         assert await ticketed.try_again(conn, "jira", 0.0) == 1
+
+
+async def test_what_waited_for_a_ticket_goes_on_once_it_is_there_whatever_had_refused_it(book: str) -> None:
+    await promise(book, ticket(), evidence())
+    await rows(book, "UPDATE obligations SET state = 'refused', why = '413: no', settled_at = now() RETURNING 1")
+    await rows(
+        book,
+        "UPDATE obligations SET why = 'waits for i1:ticket:1, which is refused: 413: no' WHERE kind = 'evidence' RETURNING 1",
+    )
+    async with await connect(book) as conn:
+        assert await ticketed.try_again(conn, "jira", 0.0) == 1, "the ticket first"
+        await conn.execute("UPDATE obligations SET state = 'done', settled_at = now() WHERE kind = 'ticket'")
+        assert await ticketed.try_again(conn, "jira", 0.0) == 1
+    assert await states(book) == {"i1:ticket:1": "done", "i1:evidence:1": "owed"}
 
 
 async def test_without_a_sign_that_it_is_mended_only_a_few_are_tried(book: str) -> None:
