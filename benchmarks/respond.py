@@ -135,14 +135,14 @@ async def storm(world: World, incidents: int) -> Found:
     read = f"SELECT count(*) >= {incidents} FROM incidents"
     await world.until(read)
     behind = time.time() - max(world.said.values())
-    pages = "kind = 'page' AND ordinal = 1 AND id NOT LIKE 'storm:%'"
+    pages = "o.kind = 'page' AND o.ordinal = 1 AND o.id NOT LIKE 'storm:%'"
     minute = (
         "SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM obligations o LEFT JOIN incidents i ON i.id = o.incident"
         f" WHERE {pages} GROUP BY i.owner, date_trunc('minute', o.at)) AS told"
     )
-    told = await world.ask(f"SELECT count(*) FROM obligations WHERE {pages}")
+    told = await world.ask(f"SELECT count(*) FROM obligations o WHERE {pages}")
     await asyncio.sleep(130)  # two more minutes: what was held back is released, as much a minute as people can read
-    later = await world.ask(f"SELECT count(*) FROM obligations WHERE {pages}")
+    later = await world.ask(f"SELECT count(*) FROM obligations o WHERE {pages}")
     return {
         "incidents in the book": (await world.ask("SELECT count(*) FROM incidents"))[0],
         "the book was behind the last finding, s": round(behind, 1),
