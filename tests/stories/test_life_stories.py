@@ -1,10 +1,8 @@
 """An incident's life in time: quiet, back, worse, closed, and what people are told of it."""
 
 import builders as b
-import pytest
 from stories.world import World, closed, commented, edited, noted, page, paged_again, ticket
 
-from streams.records import Change
 from streams.respond.routing import BookValues, Owner, Quiet, Upgrade
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -302,77 +300,3 @@ def test_what_counts_is_how_often_whatever_the_order():
             world.at(number).finds("search", event=0, **one)
         found.add((world.incident("search").severity, world.incident("search").rose))
     assert found == {("critical", "seen 100 times or more: the policy makes that critical")}
-
-
-# -- what was before --------------------------------------------------------------------------------------------------
-
-
-def test_a_page_says_which_release_came_just_before(world):
-    for minute in range(30):
-        world.at(minute * MINUTE).works(release="7")
-    world.at(HOUR).works(release="8").at(HOUR + 600).finds("search", release="8")
-    assert world.incident("search").changed == (Change(b.at(HOUR), "release", "8", "7"),)
-    assert any("8" in value for label, value in world.page("search").lines if label == "Changed before")
-
-
-def test_a_release_is_news_before_its_first_minute_is_closed(world):
-    world.works(release="7").at(600).finds("search", release="8")
-    assert world.incident("search").changed == (Change(b.at(600), "release", "8", "7"),)
-
-
-def test_a_prompt_that_changed_is_named_and_one_of_two_in_turns_is_not(world):
-    for minute, prompt in enumerate(("p1", "p2", "p1", "p2", "p1")):
-        world.at(minute * MINUTE).works(config={"prompt": prompt, "model": "m1"})
-    world.at(3 * HOUR).works(config={"model": "m2", "prompt": "p2"}).at(3 * HOUR + 60).finds("search")
-    assert [(one.what, one.to, one.was) for one in world.incident("search").changed] == [("model", "m2", "m1")]
-
-
-def test_what_changed_long_before_or_afterwards_is_not_named(world):
-    world.works(release="7").at(60).works(release="8").at(4 * HOUR).works(release="8").finds("search", release="8")
-    world.at(4 * HOUR + 600).works(release="9").finds("search", release="9")
-    assert world.incident("search").changed == ()
-
-
-def test_another_policy_is_a_change(world):
-    world = World(BookValues(policy="sha256:old"))
-    world.works()
-    after = World(BookValues(policy="sha256:new"))
-    after.memories = world.memories
-    after.at(60).works().at(120).finds("search")
-    (change,) = after.incident("search").changed
-    assert (change.what, change.to, change.was) == ("policy", "sha256:new", "sha256:old")
-
-
-def test_what_changed_is_told_newest_first_and_not_without_end(world):
-    for number in range(12):
-        world.at(number * MINUTE).works(release=str(number))
-    world.at(12 * MINUTE).finds("search", release="11")
-    assert [one.to for one in world.incident("search").changed] == ["11", "10", "9", "8", "7"]
-
-
-def test_an_incident_knows_how_the_one_before_it_ended(world):
-    told(world, release="7").receives("search", "ticket", "OPS-7")
-    world.at(100).decides("search", "fixed", fixed_in="8", reason="the retry was wrong")
-    world.at(DAY).finds("search", release="9")
-    previous = world.incident("search", 2).previous
-    assert previous is not None
-    assert (previous.incident, previous.outcome, previous.at) == (world.id("search"), "fixed", b.at(100))
-    assert (previous.ticket, previous.by, previous.reason) == ("OPS-7", "ann (jira)", "the retry was wrong")
-    assert any("OPS-7" in value for label, value in world.page("search", episode=2).lines if label == "Seen before")
-
-
-# -- nothing is gone --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "held"),
-    [({"dry_run": True}, "dry_run"), ({}, "silenced:quiet")],
-    ids=["on trial", "silenced"],
-)
-def test_what_people_are_not_told_is_counted_and_says_why(world, given, held):
-    world.silences(HOUR, matchers={"agent": "billing"})
-    for minute in range(5):
-        world.at(minute * MINUTE).finds("search", session=f"s{minute}", **given)
-    world.told_nothing()
-    incident = world.incident("search")
-    assert (incident.findings, incident.count, len(incident.sessions), incident.held) == (5, 5, 5, (held,))
