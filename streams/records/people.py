@@ -105,6 +105,26 @@ class Speaks(Struct, frozen=True, tag="speaks", tag_field="record", omit_default
     no_longer: bool = False
 
 
+class Under(Struct, frozen=True, tag="under", tag_field="record", omit_defaults=True):
+    """`other` is beneath `incident` by now, over however many others: should it also be above it, one of them lets go."""
+
+    incident: str
+    other: str
+    at: datetime
+    person: bool = False  # a person put it there; otherwise a group
+    hops: int = 0
+
+
+class SpokenFor(Struct, frozen=True, tag="spoken_for", tag_field="record", omit_defaults=True):
+    """The answer to `Speaks`, and once more when `parent` has a ticket that this one's can be linked to."""
+
+    incident: str
+    parent: str
+    at: datetime
+    title: str = ""  # the parent's
+    ticket: bool = False
+
+
 def _values(incident: Incident, key: str) -> tuple[str, ...]:
     about = incident.about
     match key:

@@ -7,13 +7,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..records import SEVERITIES, Incident, Merge, Outcome, Speaks, Split, Worsened
+from ..records import SEVERITIES, Cleared, Incident, Merge, Outcome, Speaks, Split, SpokenFor, Under, Worsened
 from ..step import Step
 from . import quiet
-from .life import OVER, PARENT, PERSON, Life, alone, answered, awake, missing, notices, questions, spokesman
+from .life import OVER, PARENT, PERSON, Life, alone, answered, awake, episode, missing, notices, questions, spokesman
 
 APART_MAX = 50
 SPEAKS_MAX = 200
+HOPS_MAX = 100
 
 
 def split(life: Life, record: Split) -> Step[Life]:
@@ -55,35 +56,70 @@ def merged(life: Life, record: Merge) -> Step[Life]:
         apart=tuple(one for one in incident.apart if one != record.parent),
     )
     life = replace(answered(life, PERSON, said), incident=incident, asked=False)
-    want = "update" if "transition" in incident.told else "duplicate"
-    asks = alone(incident, (want,), record.at) if incident.told else ()
-    speaks = Speaks(record.parent, incident.id, record.at)
-    return Step(life, (incident, *was, speaks, *asks, *notices(life, incident, ("seen",), record.at)))
+    # The groups first: the parent may answer that it is over.
+    seen = notices(life, incident, ("seen",), record.at)
+    return Step(life, (incident, *was, *seen, Speaks(record.parent, incident.id, record.at)))
+
+
+def spoken_for(life: Life, record: SpokenFor) -> Step[Life]:
+    """Whoever knows of it hears where it belongs now; its ticket is a duplicate once there is one to be linked to."""
+    incident = life.incident
+    if incident.id != record.incident or incident.stage != "merged" or incident.parent != record.parent:
+        return Step(life)
+    linked = "ticket" not in incident.told or "transition" in incident.told
+    want = "duplicate" if record.ticket and not linked else "update"
+    asks = (replace(due, explained=record.title) for due in alone(incident, (want,), record.at))
+    return Step(life, tuple(asks) if incident.told else ())
+
+
+def nobody(record: Any) -> Step[Life]:
+    """Nothing is known of the incident that the record is to: what does not exist speaks for nothing."""
+    asks = isinstance(record, Speaks) and not record.no_longer
+    return Step(None, (Split(record.other, record.at, ""),) if asks else ())
+
+
+def under(life: Life, record: Under) -> Step[Life]:
+    """Upwards until somebody speaks for itself. A circle ends where a group closed it, or before a person did."""
+    incident = life.incident
+    parent = spokesman(life) or incident.parent
+    if incident.id != record.incident or incident.stage in OVER or not parent or record.hops > HOPS_MAX:
+        return Step(life)
+    if parent != record.other:
+        return Step(life, (replace(record, incident=parent, hops=record.hops + 1),))
+    return Step(life, (Split(incident.id if record.person else record.other, record.at, ""),))
 
 
 def speaks(life: Life, record: Speaks) -> Step[Life]:
-    """The parent's side. If it was itself merged into the other one, that is no longer so: the last word counts."""
+    """The parent's side."""
     incident = life.incident
     if incident.id != record.incident:
-        return Step(life)
+        before = episode(life, record.incident)
+        if before is not None and before.stage in OVER and not record.no_longer:
+            return Step(life, (_outcome(before, record.other, record.at, reopened=False),))
+        return Step(life, nobody(record).say)
     others = tuple(one for one in life.speaks if one != record.other)
     if record.no_longer:
         return Step(life if len(others) == len(life.speaks) else replace(life, speaks=others))
     if record.other not in life.speaks:
         life = replace(life, speaks=(*others, record.other)[-SPEAKS_MAX:])
-    if incident.stage == "merged" and spokesman(life) == record.other:
-        return split(life, Split(incident.id, record.at, ""))
     if incident.stage in OVER:
         return Step(life, (_outcome(incident, record.other, record.at, reopened=False),))
-    return Step(life)
+    return Step(life, (_spoken_for(incident, record.other, record.at),))
 
 
 def followed(before: Life | None, step: Step[Life], record: Any) -> Step[Life]:
     """What is decided about it is decided about those that people merged into it."""
     life = step.remember
-    if before is None or life is None or not life.speaks or before.incident.id != life.incident.id:
+    if before is None or life is None or before.incident.id != life.incident.id:
         return step
     was, now = before.incident, life.incident
+    if now.parent and now.parent != was.parent:
+        at, person = record.due.at if isinstance(record, Cleared) else record.at, PERSON in life.spoken_for
+        step = Step(life, (*step.say, Under(now.parent, now.id, at, person)))
+    if not life.speaks:
+        return step
+    if "ticket" in now.told and "ticket" not in was.told:
+        return Step(life, (*step.say, *(_spoken_for(now, one, record.at or life.heard_at) for one in life.speaks)))
     if (was.stage, was.outcome, was.fixed_in) == (now.stage, now.outcome, now.fixed_in):
         return step
     reopened = was.stage in OVER and now.stage not in OVER
@@ -127,6 +163,10 @@ def _worse(after: Incident, before: Incident) -> bool:
 
 def _no_longer(incident: Incident, said: str | None, at: datetime) -> tuple[Speaks, ...]:
     return (Speaks(said.partition(":")[2], incident.id, at, no_longer=True),) if said else ()
+
+
+def _spoken_for(parent: Incident, other: str, at: datetime) -> SpokenFor:
+    return SpokenFor(other, parent.id, at, parent.title, "ticket" in parent.told)
 
 
 def _outcome(parent: Incident, other: str, at: datetime, *, reopened: bool) -> Outcome:

@@ -24,7 +24,9 @@ from ..records import (
     Sighted,
     Speaks,
     Split,
+    SpokenFor,
     Tick,
+    Under,
     Worsened,
 )
 from ..step import Order, Step
@@ -72,6 +74,8 @@ class IncidentLife:
         Merge,
         Passed,
         Speaks,
+        SpokenFor,
+        Under,
         Worsened,
         Expired,
     )
@@ -97,7 +101,7 @@ class IncidentLife:
         if isinstance(record, Sighted):
             return self._sighted(memory, replace(record, finding=clean(record.finding)))
         if memory is None:
-            return Step(None)
+            return apart.nobody(record)
         if isinstance(record, Outcome):
             return reopened(memory, record) if record.reopened else decided(memory, record)
         if isinstance(record, Acknowledgement):
@@ -124,6 +128,10 @@ class IncidentLife:
             return apart.merged(life, record)
         if isinstance(record, Speaks):
             return apart.speaks(life, record)
+        if isinstance(record, Under):
+            return apart.under(life, record)
+        if isinstance(record, SpokenFor):
+            return apart.spoken_for(life, record)
         if isinstance(record, Worsened):
             return apart.worsened(life, record)
         if isinstance(record, Expired):

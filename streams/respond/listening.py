@@ -130,6 +130,8 @@ def cleared(life: Life, record: Cleared) -> Step[Life]:
     if incident is None:
         return Step(life)
     want = set(record.due.want)
+    if record.held and record.held.partition(":")[2] in incident.apart:
+        record = replace(record, held=None)  # said before a person, or a circle, parted them
     if want & {"page", "ticket", *escalation.WAKING}:
         reasons = (record.held,) if record.held else ()
         held = tuple(sorted({*reasons, *(() if life.asked or want & escalation.WAKING else incident.held)}))

@@ -219,6 +219,8 @@ SAMPLES: dict[type, Any] = {
     r.Split: _split,
     r.Merge: _merge,
     r.Speaks: _speaks,
+    r.SpokenFor: lambda c, at, who: r.SpokenFor(_name(c, who), f"v1:x:{c.randrange(3)}#1", b.at(at), "a", True),
+    r.Under: lambda c, at, who: r.Under(_name(c, who), f"v1:x:{c.randrange(3)}#1", b.at(at), c.random() < 0.5),
     r.Worsened: _worsened,
     r.Expired: lambda c, at, who: r.Expired(_name(c, who), c.randrange(1, 3), b.at(at)),
     r.Grouped: lambda c, at, who: b.grouped(_name(c, who), f"v1:x:{c.randrange(3)}#1", at),

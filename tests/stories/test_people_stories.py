@@ -355,6 +355,15 @@ def test_a_person_says_who_speaks_for_it(world):
     world.at(120).finds("b").told_nothing()
 
 
+def test_a_ticket_is_linked_to_its_parents_as_soon_as_there_is_one(world):
+    world.silences(300, matchers={"fingerprint": "*:a"}).finds("a", "b")
+    world.unheard.clear()
+    world.at(60).merges("b", "a").told(edited("b", "merged")).told_nothing()
+    world.at(290).finds("a").at(300).told(page("a"), ticket("a"), merged("b", "a"), edited("b", "merged"))
+    world.told_nothing()
+    assert "search keeps" not in world.page("b", 4).todo and "tool a keeps failing" in world.page("b", 4).todo
+
+
 def test_what_is_merged_follows_its_parent_to_the_end_and_back(world):
     world.finds("a", "b").at(60).merges("b", "a").at(120).decides("a", "fixed")
     assert (world.incident("b").stage, world.incident("b").outcome) == ("resolved", "fixed")
@@ -369,6 +378,20 @@ def test_the_last_word_counts(world):
     assert (world.incident("b").stage, world.incident("b").apart) == ("merged", ())
     world.at(90).merges("a", "b")
     assert (world.incident("a").stage, world.incident("b").stage) == ("merged", "open")
+
+
+def test_nobody_speaks_for_itself_over_others(world):
+    world.finds("a", "x", agent="one").finds("b", "y", agent="two").finds("c", agent="three")
+    world.merges("b", "a").merges("c", "b").at(60).merges("a", "c")
+    stages = {one: (world.incident(one).stage, world.incident(one).parent) for one in "abc"}
+    assert stages == {"a": ("merged", world.id("c")), "b": ("open", None), "c": ("merged", world.id("b"))}
+
+
+def test_what_does_not_exist_or_is_over_speaks_for_nothing(world):
+    world.finds("a", "b").at(60).merges("b", "nobody")
+    assert world.incident("b").stage == "open"
+    world.decides("a", "fixed").at(70).merges("b", "a")
+    assert (world.incident("b").stage, world.incident("b").outcome) == ("resolved", "fixed")
 
 
 def test_groups_do_not_overrule_a_person(world):
