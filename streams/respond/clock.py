@@ -19,6 +19,7 @@ VALUES_MAX = 8  # of each part
 CHANGES_MAX = 8
 SHOWN_MAX = 5
 WATCHED_MAX = 1000  # one that is forgotten watches again when its trouble goes on
+PASSED_MAX = 200  # at once: the others hear of it a minute later
 JUST_BEFORE = timedelta(hours=2)
 MINUTE = timedelta(minutes=1)  # what is known by minutes may seem to have come after what it caused
 
@@ -58,6 +59,8 @@ class Clock:
         if isinstance(record, Cleared):
             return Step(memory, (_passed_on(memory, record),))
         if isinstance(record, Watched):
+            if memory is None and record.until is None:
+                return Step(None)
             return Step(_watching(memory or Agent(policy=self.values.policy), record))
         if isinstance(record, Advanced):
             return self._advanced(memory or Agent(policy=self.values.policy), record)
@@ -72,7 +75,7 @@ class Clock:
         changes = (*newer, *other)
         if self.values.policy != agent.policy:
             changes = (*changes, Change(at, "policy", self.values.policy, agent.policy))
-        passed = [incident for incident, until in agent.watched.items() if until <= at]
+        passed = [incident for incident, until in agent.watched.items() if until <= at][:PASSED_MAX]
         after = Agent(
             at,
             releases,
@@ -80,7 +83,7 @@ class Clock:
             tuple(sorted((*agent.changes, *changes), key=lambda one: one.at))[-CHANGES_MAX:]
             if changes
             else agent.changes,
-            {name: until for name, until in agent.watched.items() if until > at} if passed else agent.watched,
+            {name: until for name, until in agent.watched.items() if name not in passed} if passed else agent.watched,
             self.values.policy,
         )
         said = tuple(Passed(incident, at, record.seen or at) for incident in passed)

@@ -83,6 +83,14 @@ def test_event_time_that_was_read_ahead_of_the_findings_closes_nothing(world):
     assert world.incident("search").stage == "mitigated"
 
 
+def test_of_hundreds_that_end_at_once_all_are_told_within_minutes(world):
+    for number in range(250):
+        world.finds(f"t{number}")
+    for minute in (31, 32):
+        world.at(minute * MINUTE).works()
+    assert not [one.id for one in world.incidents.values() if one.stage == "open"]
+
+
 def test_a_minute_that_comes_late_turns_no_time_back(world):
     told(world).at(31 * MINUTE).works().told(noted("search", "recovered"))
     world.unheard.clear()
