@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -26,7 +27,7 @@ from streams.detect.worker import engine
 from streams.intake.worker import run as run_intake
 from streams.learn.worker import run as run_learn
 from streams.respond.worker import run as run_respond
-from streams.roles import end_with
+from streams.roles import PR_SET_PDEATHSIG
 from streams.settings import load
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -35,7 +36,13 @@ SESSION_S = 6.0  # a dead member's partitions are given away after that long
 
 
 def prepare() -> None:
-    CONTEXT.set_forkserver_preload(["benchmarks.killing.lives", "__main__"])
+    CONTEXT.set_forkserver_preload(["benchmarks.killing.lives", "benchmarks.killing.rows", "benchmarks.killing.beside"])
+
+
+def end_with_parent() -> None:
+    """At once: a role that is asked to end would wait for servers that are gone as well."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def spawn(role: str, environ: Mapping[str, str], armed: Path, log: Path) -> BaseProcess:
@@ -56,7 +63,7 @@ def end(process: BaseProcess, number: int = signal.SIGKILL) -> None:
 
 def life(role: str, environ: dict[str, str], armed: Path, log: Path) -> None:
     """The child: one role until SIGTERM, or until it reaches a step that kills."""
-    end_with(os.getppid())
+    end_with_parent()
     os.environ.update(environ)
     with log.open("ab") as out:
         os.dup2(out.fileno(), 1)

@@ -14,8 +14,8 @@ from typing import Any
 
 from msgspec import Struct, convert, field
 
+from benchmarks.killing.lives import end_with_parent
 from benchmarks.killing.people import People, Promised
-from streams.roles import end_with
 from streams.sandbox.faults import Fault
 from streams.sandbox.jira import SandboxJira
 from streams.sandbox.jira.ticket import Ticket
@@ -87,9 +87,7 @@ def channel_ids(names: tuple[str, ...]) -> list[str]:
 
 
 def _main(told: Connection, given: Outside) -> None:
-    import os
-
-    end_with(os.getppid())
+    end_with_parent()
     asyncio.run(_Served(told, given).run())
 
 
