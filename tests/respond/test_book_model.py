@@ -98,8 +98,8 @@ class Book(RuleBasedStateMachine):
 
 LOUD = ("open", "acknowledged")
 Book.TestCase.settings = settings(
-    max_examples=40,
-    stateful_step_count=40,
+    max_examples=80,
+    stateful_step_count=50,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
