@@ -181,6 +181,8 @@ async def measured(settings: Settings, told: Outside, mode: str, incidents: int)
         found |= {"answered with 429": heard.limited, "violations of Slack's and Jira's limits": heard.violations}
         states = "SELECT jsonb_object_agg(state, n) FROM (SELECT state, count(*) AS n FROM obligations GROUP BY 1) AS s"
         found["obligations"] = (await world.ask(states))[0]
+        whys = "SELECT jsonb_agg(DISTINCT kind || ': ' || left(why, 200)) FROM obligations WHERE state = 'refused'"
+        found["refused"] = (await world.ask(whys))[0]
         calls = Counter({name: count for name, count in heard.calls.items() if "/attachments" not in name})
         found["calls"] = dict(calls.most_common(6))
     stop.set()

@@ -131,6 +131,29 @@ async def test_a_ticket_that_does_not_come_is_told_under_the_page(book: str) -> 
     assert note[0].startswith("slack:") and note[1] == "i1:page:1"
 
 
+async def test_what_is_told_by_the_other_receiver_arrives(book: str, jira: Any, slack: Any) -> None:
+    for name in ("i1", "i2"):
+        await incident(book, name)
+    await promise(book, page("i1"), ticket("i1"), page("i2"), ticket("i2"))
+    for name in ("i1:page:1", "i2:ticket:1"):  # nobody may send these yet
+        await aged(book, name, "owed")
+        await rows(book, "UPDATE obligations SET not_before = 'infinity' WHERE id = %s RETURNING 1", name)
+    async with carrying(book, jira_receiver(jira[1]), slack_receiver(slack[1])):
+        await until(lambda: all_done(book, "i1:ticket:1", "i2:page:1"))
+        watch = Watch(book)
+        watch.auditor._retried = {("i1", "page"), ("i2", "ticket")}
+        assert not await watch.turn()
+        await until(lambda: all_done(book, "i1:comment:0", "i2:note:0"))
+    (found,) = jira[0].book.tickets()
+    assert "has not arrived" in str(found.comments)
+
+
+async def all_done(uri: str, *names: str) -> bool:
+    states = dict(await rows(uri, "SELECT id, state FROM obligations"))
+    assert "refused" not in states.values()
+    return all(states.get(name) == "done" for name in names)
+
+
 async def test_what_is_late_is_tried_again_at_once_but_once(book: str) -> None:
     await incident(book)
     await promise(book, page(), ticket())
