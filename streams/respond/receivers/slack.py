@@ -19,8 +19,10 @@ from .slack_search import EVENT, Place, opaque, seen
 from .slack_wire import LIMIT, Wire
 
 CLOCKS_S = 60.0  # how far Slack's clock may be behind ours
+LATE_S = 900.0  # how much later a post may appear than it was attempted: what came after that need not be read
 AGAIN_S = 1.0  # after a refusal for too many calls that does not say how long
 GRANTS_MAX = 10_000
+NO_THREAD = "thread_"  # in Slack's refusals of an answer: thread_not_found, restricted_action_thread_locked, ...
 SITE_S_MAX = 3.0  # an answer that is known waits no longer for its address
 SITE_AGAIN_S = 60.0
 
@@ -102,7 +104,8 @@ class Slack:
         if self._waits(obligation, asking=True):
             return Blind("Slack may not be read so often")
         channel, thread = _place(obligation, doc, root)
-        place = Place(channel, thread, f"{doubt.since.timestamp() - CLOCKS_S:.6f}")
+        since = doubt.since.timestamp()
+        place = Place(channel, thread, f"{since - CLOCKS_S:.6f}", f"{since + LATE_S:.6f}")
         found = await seen(self._wire, obligation.id, place)
         if isinstance(found, Absent):
             await asyncio.sleep(self._again_s)
@@ -137,6 +140,10 @@ class Slack:
         if thread is not None:
             body |= {"thread_ts": thread, "reply_broadcast": isinstance(doc, PageDoc)}
         answer = await self._wire.call(lambda slack: slack.chat_postMessage(**body))
+        if thread is not None and isinstance(doc, PageDoc) and isinstance(answer, Refused) and NO_THREAD in answer.why:
+            # Somebody has deleted the root, or locked its thread: whoever is to be woken is woken beside it.
+            alone = {name: value for name, value in body.items() if name not in ("thread_ts", "reply_broadcast")}
+            answer = await self._wire.call(lambda slack: slack.chat_postMessage(**alone))
         if isinstance(answer, dict):
             return await self._posted(str(answer.get("channel") or channel), answer.get("ts"))
         if isinstance(answer, NotDone) and answer.why == LIMIT:

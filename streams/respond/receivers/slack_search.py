@@ -17,11 +17,12 @@ PAGES_MAX = 10
 
 
 class Place(NamedTuple):
-    """A channel, or a thread in it, and from when on."""
+    """A channel, or a thread in it, from when on and until when."""
 
     channel: str
     thread: str | None
     oldest: str
+    latest: str
 
 
 def opaque(name: str) -> str:
@@ -48,17 +49,19 @@ async def seen(wire: Wire, obligation: str, place: Place) -> str | Absent | Blin
             break
     if found:
         return min(found, key=float)
-    return Blind("the channel has too many messages to look through") if cursor else Absent()
+    # It only becomes more: who waits here waits for ever, and a page twice is better than no page.
+    return Absent("the channel has too many messages to look through" if cursor else "")
 
 
 async def _page(wire: Wire, place: Place, cursor: str) -> Body | Failure:
     def method(slack: AsyncWebClient) -> Any:
         given: dict[str, Any] = {"inclusive": True, "include_all_metadata": True, "limit": PAGE_SIZE}
+        given |= {"channel": place.channel, "oldest": place.oldest, "latest": place.latest}
         if cursor:
             given["cursor"] = cursor
         if place.thread is not None:
-            return slack.conversations_replies(channel=place.channel, ts=place.thread, oldest=place.oldest, **given)
-        return slack.conversations_history(channel=place.channel, oldest=place.oldest, **given)
+            return slack.conversations_replies(ts=place.thread, **given)
+        return slack.conversations_history(**given)
 
     return await wire.call(method)
 
