@@ -198,3 +198,13 @@ async def test_the_page_of_silences_has_labels_and_is_filled_in_from_an_incident
     fields = {value for tag, name, value in seen.attributes if tag in ("input", "select", "textarea") and name == "id"}
     assert fields == labels == {"kind", "matchers", "reason", "lasting"}
     assert ">incident=v1:x#1<" in text
+
+
+async def test_a_silence_hides_nothing_from_gates(site):
+    await site.ran(25)
+    await site.clock(NOW)
+    one = await site.book(1, severity="high", held=("silenced:s-1",))
+    await hush(site)
+    await site.read()
+    shown = (await site.client.get(place(one))).json()
+    assert [(gate["state"], gate["code"]) for gate in shown["gates"]] == [("block", "incident_open")]
