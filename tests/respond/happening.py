@@ -120,8 +120,9 @@ class Happening(World):
         what, _, which = reason.partition(":")
         heard = self.heard.get(one.fingerprint, one.opened_at)
         if what == "silenced":
-            now = b.at(self.now)
-            return any(since <= now and until > heard - STILL_SEEN for since, until in self.windows.get(which, ()))
+            now = b.at(self.now)  # what was seen shortly before the end would have asked again by then
+            ends = [until for since, until in self.windows.get(which, ()) if since <= now]
+            return any(now < until for until in ends) or any(until - heard > STILL_SEEN for until in ends)
         if what in ("grouped", "explained"):
             return which in self.incidents and which != one.id
         if what == "storm":
