@@ -1,6 +1,6 @@
 """The book and the carriers against the sandbox's Slack and Jira, with the limits of the real ones.
 
-    python -m benchmarks.respond throughput|latency|storm [--incidents N] [--json FILE]
+    python -m benchmarks.respond throughput|latency|storm [--incidents N] [--rate N] [--json FILE]
 
 40 owners with a channel each. Slack takes one new message a second and channel, Jira 100 creations a second.
 """
@@ -62,6 +62,7 @@ class World:
 
     def __init__(self, settings: Settings, told: Outside, producer: AIOKafkaProducer, conn: Any) -> None:
         self.settings, self.outside, self.producer, self.conn = settings, told, producer, conn
+        self.rate = RATE
         self.said: dict[str, float] = {}  # agent -> when its finding was said
 
     async def find(self, n: int) -> None:
@@ -108,8 +109,8 @@ async def throughput(world: World, incidents: int) -> Found:
 
 
 async def latency(world: World, incidents: int) -> Found:
-    warm = 100
-    await world.find_all(incidents + warm, (incidents + warm) / RATE)
+    warm = 40
+    await world.find_all(incidents + warm, (incidents + warm) / world.rate)
     await world.until(
         f"SELECT count(*) >= {incidents + warm} FROM obligations WHERE kind = 'ticket' AND state = 'done'"
     )
@@ -161,12 +162,13 @@ MODES: dict[str, Callable[[World, int], Awaitable[Found]]] = {
 
 def believed(mode: str) -> Policy:
     owners = tuple(Owner(name=name, channel=number("C", name), agents=[f"{name}-*"]) for name in CHANNELS)
-    policy = replace(load(), owners=owners)
+    policy = load()
+    policy = replace(policy, owners=owners, routing=replace(policy.routing, channel=number("C", CHANNELS[0])))
     # The pace of the machinery is asked for, not of people.
     return policy if mode == "storm" else replace(policy, storm=Storm(per_minute_max=10**6))
 
 
-async def measured(settings: Settings, told: Outside, mode: str, incidents: int) -> Found:
+async def measured(settings: Settings, told: Outside, mode: str, incidents: int, rate: float) -> Found:
     stop = asyncio.Event()
     await topics.ensure(settings.kafka)
     role = asyncio.create_task(run(settings, believed(mode), CollectorRegistry(), lambda: None, stop))
@@ -174,6 +176,7 @@ async def measured(settings: Settings, told: Outside, mode: str, incidents: int)
     await producer.start()
     async with await psycopg.AsyncConnection.connect(settings.database, autocommit=True) as conn:
         world = World(settings, told, producer, conn)
+        world.rate = rate
         await world.until("SELECT to_regclass('obligations') IS NOT NULL")
         await asyncio.sleep(2.0)  # the role has its locks and connections
         found = await MODES[mode](world, incidents)
@@ -195,6 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=list(MODES))
     parser.add_argument("--incidents", type=int)
+    parser.add_argument("--rate", type=float, default=RATE, help="incidents a second, where latency is measured")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     jars.fetch(jars.default_cache())
@@ -213,7 +217,7 @@ def main() -> None:
         )  # fmt: skip
         found = {"mode": given.mode, "incidents": incidents}
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the role runs
-            found |= runner.run(measured(settings, told, given.mode, incidents))
+            found |= runner.run(measured(settings, told, given.mode, incidents, given.rate))
     for name, value in found.items():
         print(f"{name}: {value}")
     if given.json:
