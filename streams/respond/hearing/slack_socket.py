@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,12 +20,14 @@ from ...locks import rest
 from ...records import NotDone, Refused, Unknown
 from ..receivers.slack_wire import Wire
 from .clicks import Nonsense
-from .ears import Ears, NotNow
+from .ears import Ears, NotNow, Reply
 
 log = logging.getLogger(__name__)
 
 HEAR_S_MAX = 2.5  # of the three seconds that Slack waits
+CONNECT_S_MAX = 10.0  # nobody hears a press before the connection stands
 HEARTBEAT_S = 15.0
+REPLIES_MAX = 20  # at once; they are a kindness, and what is beyond is left out
 MESSAGE_BYTES_MAX = 1_000_000
 AGAIN_S_MIN = 1.0
 AGAIN_S_MAX = 60.0
@@ -54,6 +57,7 @@ class Socket:
         self._database, self._app, self._ears = database, app, ears
         self._schemes = ("wss",) if secure else ("wss", "ws")
         self._stopping = asyncio.Event()
+        self._replying: set[asyncio.Task[None]] = set()
         self._again_s = AGAIN_S_MIN
         self._open = Gauge("tocsin_slack_socket_open", "1: presses on buttons are heard", registry=registry)
 
@@ -64,12 +68,17 @@ class Socket:
         """Until stopped. Slack or the database being away is waited for."""
         try:
             while not self._stopping.is_set():
+                began = time.monotonic()
                 why = await self._session()
                 if why:
                     log.warning("buttons are not heard at the moment (%s)", why)
                     await rest(self._stopping, self._again_s)
                     self._again_s = min(AGAIN_S_MAX, 2 * self._again_s)
+                elif time.monotonic() - began < AGAIN_S_MIN:  # whoever hangs up at once is not asked in a circle
+                    await rest(self._stopping, AGAIN_S_MIN)
         finally:
+            if self._replying:
+                await asyncio.wait(self._replying, timeout=HEAR_S_MAX)
             await self._app.close()
             await self._ears.close()
 
@@ -80,15 +89,17 @@ class Socket:
             self._again_s = max(self._again_s, getattr(answer, "after_s", None) or 0.0)
             return f"no connection was granted: {answer.why}"
         url = str(answer.get("url") or "")
-        if urlsplit(url).scheme not in self._schemes:
+        if _scheme(url) not in self._schemes:
             return "the address of the connection is not a secure one"
         try:
             async with (
                 await connect(self._database, application="tocsin slack socket") as conn,
                 aiohttp.ClientSession(trust_env=url.startswith("wss")) as session,
-                session.ws_connect(url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX) as link,
             ):
-                return await self._linked(conn, link)
+                async with asyncio.timeout(CONNECT_S_MAX):
+                    link = await session.ws_connect(url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX)
+                async with link:
+                    return await self._linked(conn, link)
         except (aiohttp.ClientError, psycopg.Error, NotNow, TimeoutError, OSError) as error:
             return f"{error}" if isinstance(error, NotNow) else type(error).__name__
         finally:
@@ -135,7 +146,21 @@ class Socket:
                 log.warning("something was told that is no press on a button of ours")  # and stays so, told again
         self._reached("heard")
         await link.send_json({"envelope_id": told["envelope_id"]})
-        await self._ears.reply(replies)
+        self._reply(replies)
+
+    def _reply(self, replies: Sequence[Reply]) -> None:
+        """Beside: the next press is acknowledged within its three seconds whatever becomes of it."""
+        if replies and len(self._replying) < REPLIES_MAX:
+            task = asyncio.create_task(self._ears.reply(replies), name="reply to a press")
+            self._replying.add(task)
+            task.add_done_callback(self._replying.discard)
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
 
 
 def _decoded(text: str) -> dict[str, Any]:
