@@ -67,10 +67,12 @@ class Hooks:
             signatures.fresh(told.get("timestamp"), time.time())
             identifier = headers.get("x-atlassian-webhook-identifier", "")
             seen = {"jira_signature": signature, **({"jira_webhook": identifier} if identifier else {})}
-            async with self._shop.connection() as conn, conn.transaction():
-                await _once(conn, seen)
-                for name in _tickets(told):
-                    await conn.execute(HINTED, [name])
+            async with self._shop.connection() as conn:
+                async with conn.transaction():
+                    await _once(conn, seen)
+                    for name in _tickets(told):
+                        await conn.execute(HINTED, [name])
+                await self.ears.tidy(conn)
         except Rejected as error:
             raise self._rejected(JIRA, error) from None
         except Nonsense as error:

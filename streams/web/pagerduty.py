@@ -12,6 +12,7 @@ import msgspec
 from litestar import Request, Response, post
 from msgspec import Struct
 
+from ..database import Connection
 from ..learn.recording import put
 from ..records import Acknowledgement
 from ..respond.hearing.ears import Ears, first
@@ -70,7 +71,7 @@ class PagerDutyHooks:
         except Rejected as error:
             self._ears.count(SOURCE, error.reason)
             raise Refused(401, SAID[error.reason]) from None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._ears.count(SOURCE, "garbage")
             raise Refused(400, "This is nothing that PagerDuty tells.") from None
         self._ears.count(SOURCE, result)
@@ -78,17 +79,23 @@ class PagerDutyHooks:
     async def _written(self, event: Event) -> str:
         if event.occurred_at.tzinfo is None or abs(time.time() - event.occurred_at.timestamp()) > STALE_S:
             raise Rejected("stale")
-        async with self._shop.connection() as conn, conn.transaction():
-            if not await first(conn, "pagerduty", event.id):
-                raise Rejected("replayed")
-            person = event.agent is not None and event.agent.type == "user_reference"
-            if event.event_type not in HANDS or not person:  # what we do there ourselves is told, too
-                return "ignored"
-            incident = incident_of(self._deployment, (event.data and event.data.incident_key) or "")
-            if incident is None or not await exists(conn, incident):
-                return "unknown"
-            actor = line((event.agent and event.agent.summary) or "", ACTOR_MAX) or "somebody"
-            await put(conn, Acknowledgement(incident, datetime.now(UTC), actor, SOURCE))
+        async with self._shop.connection() as conn:
+            async with conn.transaction():
+                if not await first(conn, "pagerduty", event.id):
+                    raise Rejected("replayed")
+                result = await self._heard(conn, event)
+            await self._ears.tidy(conn)
+        return result
+
+    async def _heard(self, conn: Connection, event: Event) -> str:
+        person = event.agent is not None and event.agent.type == "user_reference"
+        if event.event_type not in HANDS or not person:  # what we do there ourselves is told, too
+            return "ignored"
+        incident = incident_of(self._deployment, (event.data and event.data.incident_key) or "")
+        if incident is None or not await exists(conn, incident):
+            return "unknown"
+        actor = line((event.agent and event.agent.summary) or "", ACTOR_MAX) or "somebody"
+        await put(conn, Acknowledgement(incident, datetime.now(UTC), actor, SOURCE))
         return "heard"
 
 

@@ -226,6 +226,20 @@ def hubbed(body, *, method="sha256", secret=JIRA_SECRET, identifier="w1"):
     return {"X-Hub-Signature": f"{method}={digest}", "X-Atlassian-Webhook-Identifier": identifier}
 
 
+@pytest.mark.parametrize("stamp", [10**400, -(10**400), 0, "1", None, float("nan"), float("inf")])
+def test_a_moment_beyond_every_calendar_is_stale(stamp):
+    with pytest.raises(signatures.Rejected, match="stale"):
+        signatures.fresh(stamp, time.time())
+
+
+async def test_what_was_heard_long_ago_is_forgotten_also_where_nobody_presses_a_button(site):
+    await site.conn.execute("INSERT INTO heard VALUES ('jira_webhook', 'old', now() - interval '3 days')")
+    body = told()
+    assert (await site.client.post(WEBHOOK, content=body, headers=hubbed(body))).status_code == 200
+    assert await site.rows("SELECT source FROM heard ORDER BY 1") == [("jira_signature",), ("jira_webhook",)]
+    assert not await site.rows("SELECT 1 FROM heard WHERE key = 'old'")
+
+
 def test_the_vendors_own_example_of_a_signature_is_ours():
     header = "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"
     assert signatures.jira(Secret("It's a Secret to Everybody"), header, b"Hello World!") == header

@@ -131,7 +131,8 @@ async def test_what_is_not_about_us_or_is_our_own_doing_changes_nothing(site, gi
     assert await inbox(site) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"\xff", b'{"event": 1}', b'{"event": {"id": "x"}}'])
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"\xff", b'{"event": 1}', b'{"event": {"id": "x"}}',
+    b'{"event": {"id": "\xff"}}', b'{"x":' * 5000 + b"1" + b"}" * 5000], ids=range(8))  # fmt: skip
 async def test_nonsense_is_answered_in_words(site, body):
     answer = await post(site, body)
     assert answer.status_code == 400

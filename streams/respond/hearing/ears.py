@@ -22,11 +22,17 @@ from .clicks import Click, Nonsense, clicks, printable, record
 log = logging.getLogger(__name__)
 
 KEPT_S = 2 * 86_400
-TIDY_S = 3600.0
+TIDY_S = 60.0
+TIDY_MAX = 1000  # at a time: a press is acknowledged in time
 NAME_S_MAX = 1.0  # of the three seconds that Slack waits
 STRANGER = "Only members of this workspace can do that."
 ELSEWHERE = "That works only where the incident was paged."
 UNKNOWN = "This incident is not known any more; nothing was changed."
+FORGOTTEN = """
+DELETE FROM heard WHERE (source, key) IN (
+    SELECT source, key FROM heard WHERE at < now() - make_interval(secs => %s)
+    ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
 GARBLED = "That could not be understood; nothing was changed. The incident's page offers the same."
 
 
@@ -71,7 +77,7 @@ class Ears:
                 replies += [Reply(click.channel, click.user, text)] if text and click.channel else []
         for result in results:
             self.count(source, result)
-        await self._tidy(conn)
+        await self.tidy(conn)
         return replies
 
     async def reply(self, replies: Sequence[Reply]) -> None:
@@ -131,11 +137,12 @@ class Ears:
             raise NotNow("Slack does not say who we are")
         return self._team
 
-    async def _tidy(self, conn: Connection) -> None:
+    async def tidy(self, conn: Connection) -> None:
+        """What is too old to be told again need not be remembered. Whoever writes down what was heard asks for it."""
         now = time.monotonic()
         if not self._tidied or now - self._tidied > TIDY_S:
             self._tidied = now
-            await conn.execute("DELETE FROM heard WHERE at < now() - make_interval(secs => %s)", [KEPT_S])
+            await conn.execute(FORGOTTEN, [KEPT_S, TIDY_MAX])
 
 
 async def first(conn: Connection, source: str, key: str) -> bool:

@@ -63,5 +63,6 @@ def jira(secret: Secret, header: str, body: bytes) -> str:
 
 def fresh(timestamp_ms: object, now_s: float) -> None:
     """Of a body that says when it was written; raises Rejected."""
-    if not isinstance(timestamp_ms, int | float) or not abs(now_s - timestamp_ms / 1000) <= JIRA_S_MAX:
+    earliest, latest = (1000 * (now_s + side * JIRA_S_MAX) for side in (-1, 1))
+    if not isinstance(timestamp_ms, int | float) or not earliest <= timestamp_ms <= latest:
         raise Rejected("stale")
