@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from respond.outside import CANARY, HOSTILE, comment, page
 
 from streams.records import Done, NotDone, Obligation, Refused
-from streams.respond.receivers.http_wire import WAIT_S_MAX, Wire
+from streams.respond.receivers.http_wire import AGAIN_S, WAIT_S_MAX, Wire
 from streams.respond.receivers.pagerduty import KEY_MAX, PagerDuty, incident_of, key_of
 from streams.sandbox.faults import Fault
 from streams.sandbox.pagerduty import SandboxPagerDuty
@@ -142,8 +142,11 @@ async def test_a_refusal_says_what_pagerduty_says(service: Service) -> None:
     assert await service.told() == Refused("platform: 400: Event object is invalid; strange ***")
 
 
-@pytest.mark.parametrize(("given", "after_s"), [("7", 7.0), ("Wed, 21 Oct 2099 07:28:00 GMT", WAIT_S_MAX), ("x", None)])
-async def test_how_long_to_wait_is_heeded_within_reason(service: Service, given: str, after_s: float | None) -> None:
+@pytest.mark.parametrize(
+    ("given", "after_s"),
+    [("7", 7.0), ("Wed, 21 Oct 2099 07:28:00 GMT", WAIT_S_MAX), ("x", AGAIN_S), ("0", AGAIN_S)],
+)
+async def test_how_long_to_wait_is_heeded_within_reason(service: Service, given: str, after_s: float) -> None:
     service.server.faults.add(
         Fault(path="/v2/enqueue", kind="status", code=429, when="before", headers={"Retry-After": given})
     )

@@ -12,6 +12,7 @@ from .jira_wire import retry_after
 
 CONNECT_S_MAX = 5.0
 ANSWER_BYTES_MAX = 64 * 1024
+AGAIN_S = 5.0  # after a refusal for too many calls that does not say how long
 WAIT_S_MAX = 3600.0  # however long we are asked to wait: what is owed is a page
 
 

@@ -12,7 +12,7 @@ import msgspec
 from ...records import Answer, Done, NotDone, Obligation, Refused, Unknown
 from ...settings import Secret
 from ..messages import PageDoc, read
-from .http_wire import Reply, Request, Wire
+from .http_wire import AGAIN_S, Reply, Request, Wire
 from .jira_text import address, line
 from .pacing import Allowed, Buckets
 from .protocol import CREDENTIALS, Absent, Blind, Doubt, References
@@ -158,7 +158,8 @@ def _answer(reply: Reply, service: str, key: Secret, mark: str) -> Answer:
         said = _said(reply.body)
         return Done(mark) if said.get("status") == "success" else Unknown("202 with a body that cannot be read")
     if status == 429:
-        return NotDone("429: too many events", after_s=reply.after_s)
+        # With a time it is this service's: without one it would count as trouble of all of them.
+        return NotDone("429: too many events", after_s=reply.after_s or AGAIN_S)
     if 300 <= status < 400:
         return Refused("3xx: the address redirects; set TOCSIN_PAGERDUTY_URL to where it leads")
     if status in (408, 425) or status < 300 or status >= 500:

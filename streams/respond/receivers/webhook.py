@@ -13,7 +13,7 @@ import msgspec
 from ...addresses import Hook
 from ...records import Answer, Done, NotDone, Obligation, Refused, Unknown
 from ..messages import NoteDoc, PageDoc, Webhook, read
-from .http_wire import Reply, Request, Wire
+from .http_wire import AGAIN_S, Reply, Request, Wire
 from .jira_text import address, line
 from .patience import Patience
 from .protocol import CREDENTIALS, Absent, Blind, Doubt, References
@@ -110,7 +110,7 @@ def _answer(reply: Reply, name: str, mark: str) -> Answer:
         place = reply.headers.get("Location", "")
         return Done(mark, place if address(place) else None)
     if status == 429 or (status == 503 and reply.after_s is not None):
-        return NotDone(f"{status}: asked to wait", after_s=reply.after_s)
+        return NotDone(f"{status}: asked to wait", after_s=reply.after_s or AGAIN_S)
     if 300 <= status < 400:
         return Refused(f"{name}: {status}: the address redirects; set TOCSIN_WEBHOOKS to where it leads")
     if status in (408, 425) or status < 200 or status >= 500:
