@@ -12,7 +12,7 @@ from streams.records.timeline import encode
 from streams.replay import run
 
 SESSION_EVENTS = 5
-SHORT, LONG = 100_000, 300_000
+SHORT, LONG = 50_000, 150_000
 GROWTH_MB_MAX = 4
 
 
