@@ -177,6 +177,13 @@ async def test_many_names_at_once_stay_within_their_share_of_slack(duty: Duty) -
     assert len(duty.calls()) == SLACK.at_once
 
 
+async def test_forty_owners_with_a_group_each_are_all_woken_in_a_storm(duty: Duty) -> None:
+    groups = {f"team-{n}": duty.slack.workspace.add_group(f"team-{n}", "Team", []).id for n in range(2 * SLACK.at_once)}
+    found = await asyncio.gather(*(duty.who(f"group:{handle}") for handle in groups))
+    assert found == [*groups.values()]
+    assert len(duty.calls()) == 1
+
+
 async def test_without_a_token_of_pagerduty_nobody_is_on_its_schedules(duty: Duty) -> None:
     oncall = OnCall(None, None, lambda *_: None)
     assert await oncall.who(f"pagerduty:{SCHEDULE}") is None

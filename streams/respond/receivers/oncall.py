@@ -25,8 +25,8 @@ AGAIN_S = 10.0  # after a failure
 WAIT_S = 2.0  # a page waits no longer than this
 WAIT_S_MAX = 60.0  # for an outside that asks us to wait
 NAMES_MAX = 1000
-SLACK = Allowed(at_once=20, every_s=3.0)  # a share of what Slack grants these reads; posts are counted by themselves
-SCHEDULES = Allowed(at_once=20, every_s=3.0)
+SLACK = Allowed(at_once=25, every_s=2.4)  # what Slack grants people's addresses; posts are counted by themselves
+SCHEDULES = Allowed(at_once=40, every_s=0.5)  # PagerDuty grants 960 a minute
 _ID = re.compile(r"[UWS][A-Z0-9]{2,30}\Z")
 
 Question = Callable[[], Coroutine[Any, Any, str | None]]
@@ -90,6 +90,8 @@ class OnCall:
         self._known: dict[str, Known] = {}
         self._failed: dict[str, float] = {}
         self._asking: dict[str, asyncio.Task[str | None]] = {}
+        self._groups: dict[str, str] | str = "nobody has asked yet"  # by handle; or why they are not known
+        self._groups_until, self._listing = 0.0, asyncio.Lock()
 
     async def who(self, name: str) -> str | None:
         """U… or S…; None: nobody, or nobody knows. Never raises."""
@@ -162,12 +164,24 @@ class OnCall:
         return _id(user.get("id")) if isinstance(user, dict) and not user.get("deleted") else None
 
     async def _group(self, handle: str) -> str | None:
+        """One answer names them all: forty owners with a group each are one question, not forty."""
+        async with self._listing:
+            if self._clock() >= self._groups_until:
+                try:
+                    self._groups, wait_s = await self._handles(), FRESH_S
+                except Unanswered as error:
+                    self._groups, wait_s = error.args[0], AGAIN_S
+                self._groups_until = self._clock() + wait_s
+            if isinstance(self._groups, str):
+                raise Unanswered(self._groups, None)
+            return self._groups.get(handle.lstrip("@"))
+
+    async def _handles(self) -> dict[str, str]:
         body = await self._asked(lambda slack: slack.usergroups_list())
         groups = body.get("usergroups")
-        for group in groups if isinstance(groups, list) else ():
-            if isinstance(group, dict) and group.get("handle") == handle.lstrip("@") and not group.get("date_delete"):
-                return _id(group.get("id"))
-        return None
+        found = [one for one in (groups if isinstance(groups, list) else ()) if isinstance(one, dict)]
+        named = ((one.get("handle"), _id(one.get("id"))) for one in found if not one.get("date_delete"))
+        return {handle: id_ for handle, id_ in named if isinstance(handle, str) and id_}
 
     async def _asked(self, method: Any) -> dict[str, Any]:
         """What Slack says; {} where it says that there is no such person."""
