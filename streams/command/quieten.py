@@ -111,10 +111,15 @@ def _begin(kind: str, matchers: dict[str, str], when: dict[str, Any], given: dic
 
 
 def _parsed(matchers: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
     for one in matchers:
-        if "=" not in one:
+        name, equals, value = one.partition("=")
+        if not equals:
             raise click.UsageError(f"{one!r} is no matcher; write name=value")
-    return {name: value for name, _, value in (one.partition("=") for one in matchers)}
+        if name in found:
+            raise click.UsageError(f"{name} is there twice, and all matchers must match; make two silences")
+        found[name] = value
+    return found
 
 
 def _line(row: dict[str, Any]) -> str:

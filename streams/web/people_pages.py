@@ -99,7 +99,10 @@ def _matchers(text: str) -> dict[str, str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if wrong := [line for line in lines if "=" not in line]:
         raise Refused(422, f"This is no matcher, write name=value: {wrong[0][:100]}")
-    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition("=") for line in lines)]
+    if twice := [name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place])]:
+        raise Refused(422, f"{twice[0][:100]} is there twice, and all matchers must match: make two silences.")
+    return dict(pairs)
 
 
 def _back(incident: str, said: str) -> Response[str]:

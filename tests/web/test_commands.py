@@ -133,6 +133,7 @@ async def test_a_silence_is_added_and_listed(desk, database):
     [
         (("silence", "add", "tool=x", "--for", "2h", "--reason", "r"), 2, "Unknown matchers: tool"),
         (("silence", "add", "agent", "--for", "2h", "--reason", "r"), 2, "write name=value"),
+        (("silence", "add", "agent=a", "agent=b", "--for", "2h", "--reason", "r"), 2, "agent is there twice"),
         (("silence", "add", "agent=a", "--reason", "r"), 2, "Say when it ends"),
         (("maintenance", "begin", "--release", "8", "--for", "2h", "--reason", "r"), 2, "needs a scope"),
         (("maintenance", "begin", "--agent", "a", "--reason", "r"), 2, "--for"),

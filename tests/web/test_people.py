@@ -165,6 +165,7 @@ async def test_forms_that_say_too_little_are_refused_and_strangers_say_nothing(s
         (address(one) + "/assign", {"to": " "}),
         (address(one) + "/merge", {"parent": ""}),
         ("/silences", {"matchers": "agent", "reason": "x", "lasting": "2h"}),
+        ("/silences", {"matchers": "agent=a\nagent=b", "reason": "x", "lasting": "2h"}),
         ("/silences", {"matchers": "agent=a", "reason": "", "lasting": "2h"}),
         ("/silences", {"matchers": "agent=a", "reason": "x", "lasting": "for ever"}),
         ("/silences", {"matchers": "detector=a", "reason": "x", "lasting": "2h", "kind": "rollout"}),
