@@ -168,7 +168,7 @@ def _read(path: str, key: str, errors: list[str]) -> str | None:
 def _value(name: str, raw: str, key: str, errors: list[str]) -> object:
     default = getattr(Settings(), name)
     if name in _SECRETS:
-        return Secret(raw)
+        return Secret(raw.strip())  # a line's end in a header is refused with each call
     if name in ("datadir", "policy", "prices"):
         return Path(raw) if raw else default
     if isinstance(default, bool):

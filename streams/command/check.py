@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, BinaryIO
@@ -153,14 +153,32 @@ def _jira(settings: environment.Settings) -> dict[str, Any]:
 
     if not settings.jira_url:
         return {"what": "Jira", "ok": False, "says": "TOCSIN_JIRA_URL is not set: tickets stay owed"}
-    auth = (settings.jira_user, settings.jira_token.reveal())
+    token, who = settings.jira_token.reveal(), settings.jira_user or "the owner of the token"
+    auth = (settings.jira_user, token) if settings.jira_user else _bearer(token)
+    address = f"{settings.jira_url.rstrip('/')}/rest/api/2/myself"
     try:
-        answer = requests.get(f"{settings.jira_url.rstrip('/')}/rest/api/2/myself", auth=auth, timeout=10)
+        answer = requests.get(address, auth=auth, timeout=10, allow_redirects=False)
     except requests.RequestException as error:
         return {"what": "Jira", "ok": False, "says": f"{settings.jira_url} does not answer: {type(error).__name__}"}
+    if 300 <= answer.status_code < 400:
+        return {
+            "what": "Jira",
+            "ok": False,
+            "says": f"{settings.jira_url} redirects; set TOCSIN_JIRA_URL to where it leads",
+        }
     if answer.status_code != 200:
         return {"what": "Jira", "ok": False, "says": f"refuses the account: HTTP {answer.status_code}"}
-    return {"what": "Jira", "ok": True, "says": f"{settings.jira_url} knows {settings.jira_user}"}
+    return {"what": "Jira", "ok": True, "says": f"{settings.jira_url} knows {who}"}
+
+
+def _bearer(token: str) -> Callable[[Any], Any]:
+    """A personal access token of Data Center has no user. As `auth`: what a .netrc says is not sent instead."""
+
+    def signed(request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return signed
 
 
 def _slack(settings: environment.Settings) -> dict[str, Any]:
@@ -168,11 +186,12 @@ def _slack(settings: environment.Settings) -> dict[str, Any]:
 
     if not settings.slack_token:
         return {"what": "Slack", "ok": False, "says": "TOCSIN_SLACK_TOKEN is not set: pages stay owed"}
-    headers = {"Authorization": f"Bearer {settings.slack_token.reveal()}"}
+    address, auth = f"{settings.slack_url.rstrip('/')}/auth.test", _bearer(settings.slack_token.reveal())
     try:
-        answer = requests.post(f"{settings.slack_url}auth.test", headers=headers, timeout=10).json()
+        answer = requests.post(address, auth=auth, timeout=10, allow_redirects=False).json()
     except (requests.RequestException, ValueError) as error:
         return {"what": "Slack", "ok": False, "says": f"{settings.slack_url} does not answer: {type(error).__name__}"}
-    if not answer.get("ok"):
-        return {"what": "Slack", "ok": False, "says": f"refuses the token: {answer.get('error')}"}
+    if not isinstance(answer, dict) or not answer.get("ok"):
+        why = answer.get("error") if isinstance(answer, dict) else "an answer that is not Slack's"
+        return {"what": "Slack", "ok": False, "says": f"refuses the token: {why}"}
     return {"what": "Slack", "ok": True, "says": f"workspace {answer.get('team')}"}

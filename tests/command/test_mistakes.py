@@ -66,6 +66,10 @@ def test_a_number_that_cannot_be_is_named(name: str, value: str) -> None:
         settings_of({f"TOCSIN_{name}": value})
 
 
+def test_a_secret_that_came_with_the_end_of_its_line_is_the_secret() -> None:
+    assert settings_of({"TOCSIN_SLACK_TOKEN": "xoxb-1\n"}).slack_token.reveal() == "xoxb-1"
+
+
 def test_dead_letters_of_a_kafka_that_does_not_answer() -> None:
     answer = tocsin("deadletters", "list", TOCSIN_KAFKA=NOBODY)
     assert (answer.returncode, b"Traceback" in answer.stderr) == (1, False)
