@@ -16,6 +16,7 @@ from .telling import Telling
 
 MINUTE = timedelta(minutes=1)
 WAITING_MAX = 2000  # one beyond that asks again at its next sighting
+RELEASED_MAX = 100  # at once, however large the budget
 ANSWERS_MAX = 100  # all of a Due's answers come within one fold: these are never many
 TELLING = {"page", "ticket"}
 WAKING = {"worse", "escalate"}  # of people who know of it
@@ -137,7 +138,7 @@ class OwnerDesk:
         if desk.minute is None or at < desk.minute + MINUTE:
             return Step(desk, wake=_wake(desk))
         said: list[Any] = [*self._umbrella(desk, 2, at)] if desk.storm else []
-        budget = self.values.storm.per_minute_max
+        budget = min(self.values.storm.per_minute_max, RELEASED_MAX)
         said += [Released(incident, "owner", at) for incident in desk.waiting[:budget]]
         waiting = desk.waiting[budget:]
         comments = bounded(desk.comments, at)

@@ -14,6 +14,7 @@ from ..step import Order, Step
 KEY = "silences"
 ACTIVE_MAX = 1000
 HELD_MAX = 5000  # one beyond that asks again at its next sighting
+RELEASED_MAX = 100  # at once: each has a cascade of its own, and those of one input have an end
 WAKING = {"page", "ticket", "worse", "escalate"}
 
 
@@ -21,6 +22,7 @@ class Silences(Struct, frozen=True, array_like=True):
     active: tuple[Silence, ...] = ()
     held: dict[str, str] = {}  # incident -> the silence that hides it
     known: dict[str, str] = {}  # the same for those that people know of: it keeps them from being woken once more
+    more: datetime | None = None  # since when there are more to release
 
 
 class Hush:
@@ -64,9 +66,12 @@ def _ended(memory: Silences, at: datetime) -> Step[Silences]:
     over = tuple(one for one in memory.active if one.id not in names)
     free = [incident for one in (memory.held, memory.known) for incident, by in one.items() if by not in names]
     if not over and not free:
-        return Step(memory, wake=_wake(memory))
-    held, known = ({incident: by for incident, by in one.items() if by in names} for one in (memory.held, memory.known))
-    after = Silences(active, held, known)
+        after = replace(memory, more=None) if memory.more else memory
+        return Step(after, wake=_wake(after))
+    more, free = at if len(free) > RELEASED_MAX else None, free[:RELEASED_MAX]
+    gone = set(free)
+    held, known = ({name: by for name, by in one.items() if name not in gone} for one in (memory.held, memory.known))
+    after = Silences(active, held, known, more)
     said = (*(Hushed(one, at) for one in over), *(Released(incident, "silence", at) for incident in free))
     return Step(after, said, _wake(after))
 
@@ -105,4 +110,6 @@ def _without(memory: Silences, incident: str) -> Silences:
 
 
 def _wake(memory: Silences | None) -> datetime | None:
-    return min((one.until for one in memory.active), default=None) if memory else None
+    if memory is None:
+        return None
+    return memory.more or min((one.until for one in memory.active), default=None)
