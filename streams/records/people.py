@@ -79,10 +79,11 @@ class Silence(Struct, frozen=True, tag="silence", tag_field="record", omit_defau
     source: str = ""  # slack, web, command, ci
 
     def hides(self, incident: Incident, at: datetime) -> bool:
-        """No matcher at all, one that nobody knows, or a maintenance of everything hides nothing."""
+        """No matcher at all, one that nobody knows, or a maintenance of everything hides nothing; nothing hides a drill."""
         scoped = self.kind == "silence" or bool(SCOPES & self.matchers.keys())
         return (
             scoped
+            and incident.detector != "canary"
             and bool(self.matchers)
             and at < self.until
             and all(_matched(_values(incident, key), glob) for key, glob in self.matchers.items())

@@ -14,7 +14,7 @@ from ..policy import Policy
 from ..records import Exposure, Finding, Incident, Obligation, Sighted
 from ..respond import book
 from ..respond.minutes import advanced
-from ..respond.routing import BookValues
+from ..respond.routing import CANARY, BookValues
 
 Address = tuple[str, str]  # decider and key
 
@@ -95,5 +95,10 @@ def values_of(policy: Policy, pages: str) -> BookValues:
     runbooks = shipped | {name: stanza.runbook for name, stanza in policy.detectors.items() if stanza.runbook}
     values = msgspec.convert(policy, BookValues, from_attributes=True)
     named = {name: stanza.owner for name, stanza in policy.detectors.items() if stanza.owner}
-    more = {"runbooks": runbooks, "detector_owners": named, "pages_url": pages, "policy": policy.digest}
+    more = {
+        "runbooks": runbooks,
+        "detector_owners": named | {CANARY: CANARY},
+        "pages_url": pages,
+        "policy": policy.digest,
+    }
     return msgspec.structs.replace(values, **more)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ..records import Excerpt, Incident, Why
-from .routing import Grouping, Inhibition, pages
+from .routing import CANARY, Grouping, Inhibition, pages
 
 CAUSED = "event:"  # by what group keys begin
 COUNTED = ("agent:", "dependency:")
@@ -74,8 +74,10 @@ class Explaining:
         self._ranks: dict[str, int] = {}
 
     def keys(self, incident: Incident) -> tuple[str, ...]:
-        """The groups that weigh it."""
+        """The groups that weigh it. A drill has to arrive, whatever else goes on."""
         detector = incident.detector
+        if detector == CANARY:
+            return ()
         rules = (rule for rule in self.rules if _matches(detector, (*rule.bigger, *rule.smaller)))
         own = () if incident.agents else (("agent",),)  # a shared trouble counts among no agent's own
         places = (*own, ("dependency",), *(_labels(rule) for rule in rules))

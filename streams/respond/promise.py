@@ -9,12 +9,12 @@ from typing import Any, Literal, Protocol
 from ..detect.fingerprint import fingerprint
 from ..records import About, Finding, Obligation
 from .messages import CommentDoc, NoteDoc, TransitionDoc, body
+from .routing import CANARY
 
 Broken = Literal["page", "ticket", "waiting", "refused", "event_time", "canary"]
 
 SELF = "pipeline.self"  # the detector that finds the pipeline's own troubles; its runbook is theirs
 RESPOND = "tocsin-respond"
-CANARY = "canary"  # detector and owner
 REPEAT_S = 300  # while it lasts it is said again, so that its incident stays alive
 SAYS: Mapping[Broken, str] = {
     "page": "incidents are without their page for longer than promised",

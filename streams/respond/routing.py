@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from ..records import PAGING, About, Incident, Severity
 
 TEAM_CHARS_MAX = 64
+CANARY = "canary"  # detector and owner of drills
 PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
 
 
@@ -197,8 +198,8 @@ def unpaged(incident: Incident) -> bool:
 
 
 def levels(values: BookValues, name: str) -> tuple[Level, ...]:
-    """Who is told one after another while nobody answers."""
-    return owner_named(values, name).escalation or values.escalation
+    """Who is told one after another while nobody answers. A drill wakes nobody."""
+    return () if name == CANARY else owner_named(values, name).escalation or values.escalation
 
 
 def further(to: Owner | Level) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from .auditor import Auditor, Promised, Words
 from .canary import Canary, Schedule
 from .heartbeat import Heartbeat
 from .meters import Meters
+from .routing import CANARY
 from .standing import EventTime
 
 
@@ -50,4 +51,4 @@ def watching(settings: Settings, policy: Policy, meters: Meters, receivers: tupl
 def drill_owner(policy: Policy) -> tuple[Owner, ...]:
     """Whom made-up incidents belong to: a channel and a project of their own."""
     canary = policy.canary
-    return (Owner(name=promise.CANARY, channel=canary.channel, project=canary.project),) if canary.every_s else ()
+    return (Owner(name=CANARY, channel=canary.channel, project=canary.project),) if canary.every_s else ()

@@ -24,10 +24,9 @@ from .carry import Carrier, Pace, audits, nothing
 from .hearing.ears import Ears
 from .hearing.slack_socket import Socket
 from .meters import Meters
-from .promise import CANARY
 from .receivers import http_wire, jira, jira_wire, oncall, pagerduty, slack, slack_wire, webhook
 from .receivers.protocol import Receiver
-from .routing import Owner
+from .routing import CANARY, Owner
 from .settling import Names, Settling
 from .shelf import Address
 from .sweeping import Sweeper, sweeping
