@@ -33,7 +33,7 @@ CROSS JOIN (VALUES ('page', 'ticket', %(page_s)s::float8), ('ticket', 'page', %(
 LEFT JOIN LATERAL (
     SELECT id, state, why, created_at FROM obligations
     WHERE incident = i.id AND kind = w.kind AND ordinal > 0 AND sort = 'opens'
-    ORDER BY state = 'done' DESC, seq LIMIT 1) o ON true
+    ORDER BY state = 'done' DESC, state = 'expired', seq LIMIT 1) o ON true
 LEFT JOIN LATERAL (
     SELECT id, destination FROM obligations
     WHERE incident = i.id AND kind = w.other AND ordinal = 1 AND state = 'done'
@@ -42,6 +42,7 @@ WHERE i.stage IN ('open', 'acknowledged', 'mitigated') AND coalesce(jsonb_array_
     AND (w.kind = 'ticket' OR i.severity IN ('critical', 'high'))
     AND o.state IS DISTINCT FROM 'done' AND o.state IS DISTINCT FROM 'expired'
     AND coalesce(o.created_at, i.opened_at) < now() - make_interval(secs => w.within_s)
+    AND (o.id IS NOT NULL OR i.stage <> 'mitigated')  -- should it be back, it asks
     AND (w.kind = 'page' OR 'jira' = ANY(%(receivers)s))
     AND (w.kind = 'ticket' OR %(receivers)s && ARRAY['slack', 'pagerduty', 'webhook'])
     AND i.detector <> 'canary'

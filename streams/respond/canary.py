@@ -61,6 +61,10 @@ class Canary:
                 await self._close(conn, incident, None, now)
             else:
                 overdue += (now - began).total_seconds() > self._schedule.within_s
+        if self._said:  # decided on, or closed by another process, before this one saw it
+            known = "SELECT fingerprint FROM incidents WHERE fingerprint = ANY(%s)"
+            for (mark,) in await (await conn.execute(known, [list(self._said)])).fetchall():
+                self._said.pop(mark, None)
         late = [began for began in self._said.values() if (now - began).total_seconds() > self._schedule.within_s]
         return overdue + len(late)
 

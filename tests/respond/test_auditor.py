@@ -192,6 +192,23 @@ async def test_an_incident_that_the_book_promised_nothing_for_is_missed(book: st
     assert watch.number("tocsin_promise_broken", what="ticket") == 1
 
 
+async def test_a_page_that_is_owed_after_one_that_nobody_needed_is_missed(book: str) -> None:
+    await incident(book)
+    await promise(book, page(), page(ordinal=2, mention="S0ONCALL"), ticket())
+    for name, state in (("page:1", "expired"), ("page:2", "owed"), ("ticket:1", "done")):
+        await aged(book, f"i1:{name}", state)
+    watch = Watch(book)
+    assert not await watch.turn()
+    assert watch.number("tocsin_promise_broken", what="page") == 1
+
+
+async def test_what_is_quiet_and_was_never_for_pages_is_not_missed(book: str) -> None:
+    await incident(book, stage="mitigated")  # more severe since then, by what came late
+    await promise(book, ticket())
+    await aged(book, "i1:ticket:1", "done")
+    assert await Watch(book).turn()
+
+
 async def test_refused_ones_of_open_incidents_are_owed_again_and_told(book: str) -> None:
     await incident(book)
     await incident(book, "i2", stage="resolved")
@@ -363,6 +380,16 @@ async def test_a_canary_that_does_not_arrive_is_counted(book: str) -> None:
         assert await canary.turn(conn, now) == 0
         assert await canary.turn(conn, now + timedelta(seconds=61)) == 1
     assert len(await said(book)) == 1
+
+
+async def test_a_canary_that_was_over_before_it_was_looked_for_is_no_trouble(book: str) -> None:
+    canary = drill(CollectorRegistry(), "findings", "incidents")
+    now = datetime.now(UTC)
+    async with await connect(book) as conn:
+        assert await canary.turn(conn, now) == 0
+        (mark,) = await said(book)
+        await incident(book, mark, stage="resolved")
+        assert await canary.turn(conn, now + timedelta(seconds=61)) == 0
 
 
 async def test_a_canary_whose_page_slack_refuses_is_counted(book: str, kafka: str, apart: Outsides) -> None:
