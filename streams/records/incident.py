@@ -119,6 +119,14 @@ class Worsened(Struct, frozen=True, tag="worsened", tag_field="record"):
     at: datetime
 
 
+class Sustained(Struct, frozen=True, tag="sustained", tag_field="record"):
+    """Something that `incident` speaks for was seen."""
+
+    incident: str
+    until: datetime  # event time
+    at: datetime  # wall clock
+
+
 class Advanced(Struct, frozen=True, tag="advanced", tag_field="record", omit_defaults=True):
     """Event time of one agent in one environment, from its closed minutes; the agent `` is all of them together."""
 

@@ -43,9 +43,9 @@ def due(values: BookValues, life: Life, at: datetime) -> Step[Life] | None:
     return Step(life, _asking(life, ("escalate",), at))
 
 
-def again(life: Life, at: datetime, news: tuple[str, ...] = ()) -> tuple[Due, ...]:
+def again(life: Life, at: datetime, news: tuple[str, ...] = (), *, anyway: bool = False) -> tuple[Due, ...]:
     """News, and what was held back asks once more: in one Due, since each numbers what people are owed."""
-    wanting = life.wanting if at - life.heard_at <= STILL_SEEN else ()
+    wanting = life.wanting if anyway or at - life.heard_at <= STILL_SEEN else ()
     want = tuple(dict.fromkeys((*news, *wanting)))
     return _asking(life, want, at) if want else ()
 

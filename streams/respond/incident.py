@@ -25,6 +25,7 @@ from ..records import (
     Speaks,
     Split,
     SpokenFor,
+    Sustained,
     Tick,
     Under,
     Worsened,
@@ -78,6 +79,7 @@ class IncidentLife:
         Under,
         Worsened,
         Expired,
+        Sustained,
     )
     order: Order = "near"
 
@@ -136,6 +138,8 @@ class IncidentLife:
             return apart.worsened(life, record)
         if isinstance(record, Expired):
             return listening.expired(life, record)
+        if isinstance(record, Sustained):
+            return quiet.sustained(life, record)
         if isinstance(record, Passed):
             return quiet.passed(self.values, life, record)
         if isinstance(record, Tick):
@@ -162,11 +166,15 @@ class IncidentLife:
         incident, tally = absorb(before, life.tally, finding, self.values.upgrades)
         if judged == "muted" and DRY_RUN not in incident.held:
             incident = replace(incident, held=(str(incident.outcome),))
-        incident = quiet.returned(before, incident, finding)
+        incident = quiet.returned(before, incident, finding.at)
         life = noted(replace(life, incident=incident, tally=tally), record, mark)
         silent = finding.dry_run or incident.stage in (*OVER, "merged")
         step = self._told(life, record, before, () if silent else quiet.news(before, incident))
-        return apart.rose(step, before, incident, record.at) if incident.stage == "merged" else step
+        if incident.stage != "merged":
+            return step
+        step = apart.rose(step, before, incident, record.at)
+        longer = incident.last_seen > before.last_seen and not finding.dry_run
+        return Step(step.remember, (*step.say, *quiet.sustaining(incident, record.at))) if longer else step
 
     def _opened(self, life: Life | None, record: Sighted, mark: str) -> Step[Life]:
         before = life.incident if life else None

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..records import Acknowledgement, Cleared, Done, Expired, Grouped, Incident, Obligation, Receipt, Released
+from ..records import (
+    Acknowledgement,
+    Cleared,
+    Done,
+    Expired,
+    Grouped,
+    Incident,
+    Obligation,
+    Receipt,
+    Released,
+    Sustained,
+)
 from ..step import Step
-from . import escalation
+from . import escalation, quiet
 from .life import (
     OVER,
     Life,
@@ -91,7 +102,8 @@ def released(life: Life, record: Released) -> Step[Life]:
         return Step(life)
     life = answered(life, record.grouping, None)
     if life.wanting and not missing(incident):
-        return Step(life, escalation.again(life, record.at))
+        # Nobody has answered, seen again or not: a storm only delays it.
+        return Step(life, escalation.again(life, record.at, anyway=record.by == "owner"))
     return let_go(life, record.at, anyway=record.by != "group")
 
 
@@ -140,9 +152,16 @@ def cleared(life: Life, record: Cleared) -> Step[Life]:
     if record.due.incident.changed and not incident.changed:
         incident = replace(incident, changed=record.due.incident.changed)
     said = (incident,) if life.unsaid or incident != before else ()
-    if not said and not life.asked:
-        return Step(life)
-    return Step(replace(put(life, incident), asked=False, unsaid=False), said)
+    current = incident.id == life.incident.id
+    if said or life.asked:
+        life = replace(put(life, incident), asked=False, unsaid=False)
+    return Step(life, (*said, *(_further(life, record) if current else ())))
+
+
+def _further(life: Life, record: Cleared) -> tuple[Sustained, ...]:
+    """The one that speaks for it goes on as long as it does."""
+    asked = record.held and {"page", "ticket"} & set(record.due.want)
+    return quiet.sustaining(life.incident, record.due.at) if asked else ()
 
 
 def _in_slack(record: Receipt) -> bool:

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from ..records import SEVERITIES, Finding, Incident, Passed, Watched
+from ..records import SEVERITIES, Incident, Passed, Sustained, Watched
 from ..step import Step
-from .life import Life, alone, awake, notices
+from .life import OVER, STILL_SEEN, Life, alone, asking, awake, missing, notices, spokesman
 from .routing import BookValues, pages
 
 WATCHING = ("open", "acknowledged")
 QUIET = "quiet"  # who closed it, when nobody did
+OWN = "tocsin-"  # the pipeline's roles: no minute of theirs is counted, their time is everybody's
 HEARD = timedelta(minutes=5)  # wall clock: event time may have been read ahead of the findings after an outage
 
 
@@ -40,7 +41,7 @@ def watching(values: BookValues, step: Step[Life]) -> Step[Life]:
 
 def until(values: BookValues, life: Life) -> datetime:
     """Event time by which it is quiet. One that a person has reopened gets its time, too."""
-    return max(life.incident.last_seen, life.decided_at or life.incident.last_seen) + _after(values)
+    return max(_seen(life), life.decided_at or life.incident.last_seen) + _after(values)
 
 
 def passed(values: BookValues, life: Life, record: Passed) -> Step[Life]:
@@ -53,7 +54,7 @@ def passed(values: BookValues, life: Life, record: Passed) -> Step[Life]:
         asks = record.at + heard
     if asks > record.at:
         return Step(life if asks == life.watched else replace(life, watched=asks), (_watched(incident, asks),))
-    incident = replace(incident, stage="mitigated", quiet_since=incident.last_seen, mitigated_at=record.seen)
+    incident = replace(incident, stage="mitigated", quiet_since=_seen(life), mitigated_at=record.seen)
     close_at = record.seen + timedelta(seconds=values.quiet.close_s)
     news = alone(incident, ("recovered",), record.seen) if incident.told else ()
     return Step(replace(life, incident=incident, watched=None, close_at=close_at), (incident, *news))
@@ -81,9 +82,33 @@ def due(values: BookValues, life: Life, at: datetime) -> Step[Life] | None:
     return Step(life, (incident, *asks))
 
 
-def returned(before: Incident, after: Incident, finding: Finding) -> Incident:
+def sustained(life: Life, record: Sustained) -> Step[Life]:
+    """Something that it speaks for is seen: it goes on, and if people have not been told of it, somebody has to be."""
+    before = life.incident
+    stale = record.at - life.heard_at > STILL_SEEN
+    if before.id != record.incident or before.stage in OVER or (record.until <= _seen(life) and not stale):
+        return Step(life)
+    life = replace(life, sustained=max(record.until, _seen(life)), heard_at=max(life.heard_at, record.at))
+    above = before.parent if before.stage == "merged" else spokesman(life)
+    if above and (before.stage == "merged" or "ticket" not in before.told):
+        return Step(life, (replace(record, incident=above),))
+    incident = returned(before, before, record.until)
+    life, told = replace(life, incident=incident), news(before, incident)
+    asks = missing(incident) if incident.stage in WATCHING and (stale or incident is not before) else ()
+    if not asks and incident is before:
+        return Step(life)
+    step = asking(life, asks, record.at)
+    return Step(step.remember, (*step.say, *(alone(incident, told, record.at) if told else ())))
+
+
+def sustaining(incident: Incident, at: datetime) -> tuple[Sustained, ...]:
+    """To the one that speaks for it."""
+    return (Sustained(incident.parent, incident.last_seen, at),) if incident.parent else ()
+
+
+def returned(before: Incident, after: Incident, at: datetime) -> Incident:
     """Seen again while closing was proposed. What comes late only counts."""
-    if before.stage != "mitigated" or before.quiet_since is None or finding.at <= before.quiet_since:
+    if before.stage != "mitigated" or before.quiet_since is None or at <= before.quiet_since:
         return after
     return awake(replace(after, stage="acknowledged" if after.acknowledged_by else "open"))
 
@@ -106,5 +131,11 @@ def _after(values: BookValues) -> timedelta:
     return timedelta(seconds=values.quiet.after_s)
 
 
+def _seen(life: Life) -> datetime:
+    """Itself, or what it speaks for."""
+    return max(life.incident.last_seen, life.sustained or life.incident.last_seen)
+
+
 def _watched(incident: Incident, asks: datetime | None) -> Watched:
-    return Watched(incident.id, incident.about.agent, asks, incident.about.environment)
+    agent = "" if incident.about.agent.startswith(OWN) else incident.about.agent
+    return Watched(incident.id, agent, asks, incident.about.environment)
