@@ -18,12 +18,23 @@ from respond.outside import (
 )
 
 from streams.records import Done, NotDone, Refused, Unknown
+from streams.respond.receivers.jira_answers import AFTER_S_MAX, retry_after
 from streams.sandbox.faults import Fault
 from streams.sandbox.jira import SandboxJira
 from streams.sandbox.slack import SandboxSlack
 
 JiraRunning = tuple[SandboxJira, str]
 SlackRunning = tuple[SandboxSlack, str]
+
+
+@pytest.mark.parametrize(
+    ("given", "after_s"),
+    [("7", 7.0), ("1.5", 1.5), ("9" * 400, AFTER_S_MAX), ("Wed, 21 Oct 9999 23:59:59 -2359", AFTER_S_MAX),
+     ("", None), ("-1", None), ("\xb2", None), ("soon", None),
+     ("Wed, 21 Oct 2099 07:28:00 -9999999999999", None)],
+)  # fmt: skip
+def test_however_a_proxy_writes_how_long_to_wait_nothing_is_raised(given: str, after_s: float | None) -> None:
+    assert retry_after({"Retry-After": given}) == after_s
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,7 @@ class Reply(NamedTuple):
 
     @property
     def after_s(self) -> float | None:
-        try:
-            given = retry_after(self.headers)
-        except (OverflowError, ValueError):  # a date beyond the calendar
-            return WAIT_S_MAX
+        given = retry_after(self.headers)
         return None if given is None else min(given, WAIT_S_MAX)
 
 

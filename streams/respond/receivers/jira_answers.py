@@ -42,11 +42,11 @@ def conflict(why: str) -> NotDone:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, or a date, as any proxy may write it; None: it does not say."""
     given = headers.get("Retry-After", "").strip()
-    if given.replace(".", "", 1).isdigit():
+    if given.isascii() and given.replace(".", "", 1).isdigit():
         return min(AFTER_S_MAX, float(given))
     try:
         at = parsedate_to_datetime(given)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one beyond every calendar
         return None
     return _until(at)
 
