@@ -18,8 +18,11 @@ from .start import settings_or_exit
 def api(url: str | None) -> Api:
     settings = settings_or_exit()
     token, own = settings.token.reveal(), settings.datadir / "token"
-    if not token and own.is_file():
-        token = own.read_text(encoding="utf-8").strip()  # of the embedded parts
+    try:
+        if not token and own.is_file():
+            token = own.read_text(encoding="utf-8").strip()  # of the embedded parts
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"cannot read the token in {own}: {type(error).__name__}; set TOCSIN_TOKEN") from None
     return Api(url or settings.pages, token)
 
 

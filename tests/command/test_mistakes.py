@@ -66,6 +66,13 @@ def test_a_number_that_cannot_be_is_named(name: str, value: str) -> None:
         settings_of({f"TOCSIN_{name}": value})
 
 
+def test_a_token_that_is_no_text_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    answer = tocsin("incidents", "list", TOCSIN_DATADIR=str(tmp_path))
+    assert (answer.returncode, b"Traceback" in answer.stderr) == (2, False)
+    assert b"TOCSIN_TOKEN" in answer.stderr
+
+
 def test_a_secret_that_came_with_the_end_of_its_line_is_the_secret() -> None:
     assert settings_of({"TOCSIN_SLACK_TOKEN": "xoxb-1\n"}).slack_token.reveal() == "xoxb-1"
 
