@@ -53,6 +53,7 @@ class Carrier:
         self._uri, self._receiver, self._pace, self._meters, self._reached = uri, receiver, pace, meters, reached
         self._clock, self._breaker = clock, Breaker(receiver.name, clock)
         self._paced = cast("Paced", receiver) if hasattr(receiver, "pace") else None
+        self._many = bool(getattr(receiver, "many", False))  # outsides: one that is down says nothing of the others
         self._stopping = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], Row] = {}
         self._ahead: deque[Row] = deque()  # to be taken next
@@ -274,7 +275,7 @@ class Carrier:
         if isinstance(answer, NotDone) and answer.after_s and not answer.why.startswith((ALONE, QUOTA)):
             self._paused[row.lane] = self._clock() + answer.after_s
         self._refused = self._refused or isinstance(answer, Refused)
-        let_in_again = self._breaker.heed(answer)
+        let_in_again = not self._many and self._breaker.heed(answer)
         self._meters.left_alone(self._receiver.name, self._breaker.why)
         if let_in_again:
             async with pool.connection() as conn:

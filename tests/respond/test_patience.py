@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
-from respond.outside import PACE, page, promise, states, until
+from respond.outside import PACE, page, promise, rows, states, until
 from respond.suite_worlds import SIGNING
 
 from streams.addresses import hooks
@@ -91,3 +92,31 @@ async def test_a_dead_webhook_keeps_nobody_else_from_being_told(book: str) -> No
     await dead.stop()
     assert took < 8.0, "each call to the other one takes 2 s, and there are 100"
     assert len(alive.kept) == 20
+
+
+async def test_a_webhook_that_refuses_connections_does_not_close_the_way_to_the_others(book: str) -> None:
+    """The carrier's clock stands: whatever it closes stays closed."""
+    alive = SandboxHook(secret=SIGNING)
+    url = await alive.start()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        away = f"http://127.0.0.1:{nobody.getsockname()[1]}/x"
+        named = hooks(f"alive={url}/hooks/alive,dead={away}", f"alive={SIGNING},dead={SIGNING}", plain=False)
+        receiver = Webhooks(Wire(timeout_s=2.0), named)
+        await promise(book, *(replace(page(f"d{n}"), destination="webhook:dead") for n in range(10)))
+        carrier = Carrier(book, receiver, PACE, Meters(CollectorRegistry()), clock=Clock())
+        running = asyncio.create_task(carrier.run())
+
+        async def in_trouble() -> bool:
+            return len(await rows(book, "SELECT 1 FROM obligations WHERE failures > 0")) >= 3
+
+        async def told() -> bool:
+            return (await states(book))["a1:page:1"] == "done"
+
+        await until(in_trouble, what="the trouble")
+        await promise(book, replace(page("a1"), destination="webhook:alive"))
+        await until(told, what="the page")
+        carrier.stop()
+        await running
+    await receiver.close()
+    await alive.stop()

@@ -44,7 +44,10 @@ class Stray(NamedTuple):
 
 
 class Receiver(Protocol):
-    """Never raises for what the outside does, never repeats a write, never tells a secret, never sleeps for long."""
+    """Never raises for what the outside does, never repeats a write, never tells a secret, never sleeps for long.
+
+    One with several outsides says so (`many = True`), and has patience with each of them by itself.
+    """
 
     name: str  # destinations are `<name>:<where>`
     confirmed: frozenset[str]  # kinds to `confirm` once they are recorded, and to `audit` after a doubt

@@ -24,6 +24,7 @@ class Webhooks:
 
     name = "webhook"
     confirmed: frozenset[str] = frozenset()
+    many = True  # each has a patience of its own
 
     def __init__(self, wire: Wire, hooks: Mapping[str, Hook], *, clock: Callable[[], float] = time.time) -> None:
         self._wire, self._hooks, self._clock = wire, hooks, clock
