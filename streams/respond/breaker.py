@@ -22,6 +22,7 @@ class Breaker:
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._name, self._clock = name, clock
         self.why = ""  # "": closed; trouble, quota, credentials
+        self.asks = True  # what goes first while it is open: a question; after one that could not see, something else
         self._until, self._troubles, self._opened = 0.0, 0, 0
 
     def free(self, together: int, busy: int) -> int:
@@ -37,6 +38,7 @@ class Breaker:
         """True: it has just let us in again after it had refused our credentials."""
         if self.why and self._clock() < self._until:
             return False  # what was under way when it opened says nothing new
+        self.asks = not isinstance(answer, Blind)
         if isinstance(answer, Refused) and answer.why.startswith(CREDENTIALS):
             log.error("%s refuses our credentials: nothing is sent for %g s", self._name, CREDENTIALS_S)
             self._open("credentials", CREDENTIALS_S)
@@ -46,7 +48,9 @@ class Breaker:
             return False
         if isinstance(answer, Blind) and not self.why:
             return False  # a search that lags says nothing about the rest
-        if isinstance(answer, Done | Refused | Absent) or (isinstance(answer, NotDone) and answer.after_s):
+        if isinstance(answer, Absent):
+            return False  # who can be asked may still not take anything; what was done after all shows that it does
+        if isinstance(answer, Done | Refused) or (isinstance(answer, NotDone) and answer.after_s):
             return self._close()
         self._trouble()
         return False

@@ -135,6 +135,9 @@ class Carrier:
         free = self._breaker.free(TOGETHER, len(self._tasks))
         if free <= 0:
             return 0
+        if self._breaker.why:
+            self._ahead.clear()  # one at a time: of what is due now, not of what was due when it opened
+            self._stale = True
         news = hint.heard != self._heard and not (self._ahead and self._ahead[-1].sort == OPENS)  # nothing goes before
         if news or (self._stale and not self._ahead):
             self._heard, self._stale = hint.heard, False
@@ -153,6 +156,8 @@ class Carrier:
         busy = [row.order for row in self._tasks.values()]
         look = Look(self._receiver.name, list(self._paused), busy, AHEAD)
         self._ahead = deque(await due(conn, WORK, look))
+        if self._breaker.why:  # a question changes nothing, and a system that fails only to create still answers it
+            self._ahead = deque(sorted(self._ahead, key=lambda row: (row.state == "attempting") != self._breaker.asks))
 
     def _begin(self, pool: AsyncConnectionPool, row: Row) -> bool:
         if row.order in {other.order for other in self._tasks.values()} or row.lane in self._paused:
