@@ -119,12 +119,15 @@ class Worsened(Struct, frozen=True, tag="worsened", tag_field="record"):
     at: datetime
 
 
-class Sustained(Struct, frozen=True, tag="sustained", tag_field="record"):
+class Sustained(Struct, frozen=True, tag="sustained", tag_field="record", omit_defaults=True):
     """Something that `incident` speaks for was seen."""
 
     incident: str
     until: datetime  # event time
     at: datetime  # wall clock
+    title: str  # the other one's
+    severity: Severity = "low"  # the other one's, where nobody was paged for it
+    hops: int = 0
 
 
 class Advanced(Struct, frozen=True, tag="advanced", tag_field="record", omit_defaults=True):

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from ..records import SEVERITIES, Incident, Passed, Sustained, Watched
+from ..records import SEVERITIES, Incident, Passed, Sustained, Watched, Worsened
 from ..step import Step
 from .life import OVER, STILL_SEEN, Life, alone, asking, awake, missing, notices, spokesman
-from .routing import BookValues, pages
+from .routing import BookValues, pages, unpaged
 
 WATCHING = ("open", "acknowledged")
 QUIET = "quiet"  # who closed it, when nobody did
+HOPS_MAX = 100
 OWN = "tocsin-"  # the pipeline's roles: no minute of theirs is counted, their time is everybody's
 HEARD = timedelta(minutes=5)  # wall clock: event time may have been read ahead of the findings after an outage
 
@@ -86,24 +87,38 @@ def sustained(life: Life, record: Sustained) -> Step[Life]:
     """Something that it speaks for is seen: it goes on, and if people have not been told of it, somebody has to be."""
     before = life.incident
     stale = record.at - life.heard_at > STILL_SEEN
-    if before.id != record.incident or before.stage in OVER or (record.until <= _seen(life) and not stale):
+    fresh = record.until > _seen(life)
+    if before.id != record.incident or before.stage in OVER:
         return Step(life)
-    life = replace(life, sustained=max(record.until, _seen(life)), heard_at=max(life.heard_at, record.at))
+    if fresh or stale:
+        life = replace(life, sustained=max(record.until, _seen(life)), heard_at=max(life.heard_at, record.at))
     above = before.parent if before.stage == "merged" else spokesman(life)
-    if above and (before.stage == "merged" or "ticket" not in before.told):
-        return Step(life, (replace(record, incident=above),))
+    if above and (before.stage == "merged" or missing(before)):
+        further = (replace(record, incident=above, hops=record.hops + 1),) if record.hops < HOPS_MAX else ()
+        return Step(life, further)
+    return _upheld(life, record, stale=stale)
+
+
+def _upheld(life: Life, record: Sustained, *, stale: bool) -> Step[Life]:
+    """It speaks for itself, and aloud enough for what it speaks for."""
+    before = life.incident
+    worse = SEVERITIES.index(record.severity) < SEVERITIES.index(before.severity)
+    louder = (Worsened(before.id, record.title, record.severity, record.at),) if worse else ()
     incident = returned(before, before, record.until)
     life, told = replace(life, incident=incident), news(before, incident)
     asks = missing(incident) if incident.stage in WATCHING and (stale or incident is not before) else ()
     if not asks and incident is before:
-        return Step(life)
+        return Step(life, louder)
     step = asking(life, asks, record.at)
-    return Step(step.remember, (*step.say, *(alone(incident, told, record.at) if told else ())))
+    return Step(step.remember, (*step.say, *(alone(incident, told, record.at) if told else ()), *louder))
 
 
 def sustaining(incident: Incident, at: datetime) -> tuple[Sustained, ...]:
     """To the one that speaks for it."""
-    return (Sustained(incident.parent, incident.last_seen, at),) if incident.parent else ()
+    if not incident.parent:
+        return ()
+    severity = incident.severity if unpaged(incident) else "low"
+    return (Sustained(incident.parent, incident.last_seen, at, incident.title, severity),)
 
 
 def returned(before: Incident, after: Incident, at: datetime) -> Incident:

@@ -222,7 +222,7 @@ SAMPLES: dict[type, Any] = {
     r.SpokenFor: lambda c, at, who: r.SpokenFor(_name(c, who), f"v1:x:{c.randrange(3)}#1", b.at(at), "a", True),
     r.Under: lambda c, at, who: r.Under(_name(c, who), f"v1:x:{c.randrange(3)}#1", b.at(at), c.random() < 0.5),
     r.Worsened: _worsened,
-    r.Sustained: lambda c, at, who: r.Sustained(_name(c, who), b.at(at + c.randrange(900)), b.at(at)),
+    r.Sustained: lambda c, at, who: r.Sustained(_name(c, who), b.at(at + 9), b.at(at), "a", "high"),
     r.Expired: lambda c, at, who: r.Expired(_name(c, who), c.randrange(1, 3), b.at(at)),
     r.Grouped: lambda c, at, who: b.grouped(_name(c, who), f"v1:x:{c.randrange(3)}#1", at),
     r.Released: lambda c, at, who: b.released(_name(c, who), at),

@@ -52,6 +52,18 @@ def test_a_group_is_back_with_any_of_it(world):
     world.told(noted(A, "back"))
 
 
+def test_a_ticket_that_a_person_put_a_trouble_under_swallows_no_page():
+    rules = (Inhibition(bigger=("tool.dependency",), smaller=("*",), equal=("dependency",)),)
+    world = World(BookValues(inhibitions=rules))
+    world.finds("ticketed", agent="support", severity="medium")
+    down = {"detector": "tool.dependency", "fingerprint": "v1:tool.repeated_error:down"}
+    world.finds("down", dependency="crm", **down).at(60).merges("down", "ticketed")
+    world.unheard.clear()
+    world.at(120).finds(A, dependency="crm", severity="critical")
+    assert world.held(A) == (f"explained:{world.id('down')}",)
+    assert world.incident("ticketed").severity == "critical" and "page" in world.incident("ticketed").told
+
+
 def test_a_storm_only_delays_who_is_told_next():
     levels = (Level(after_s=930.0, channel="C9", mention="SBOSS"),)
     world = World(BookValues(storm=Storm(per_minute_max=1), escalation=levels))
