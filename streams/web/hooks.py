@@ -68,10 +68,7 @@ class Hooks:
             identifier = headers.get("x-atlassian-webhook-identifier", "")
             seen = {"jira_signature": signature, **({"jira_webhook": identifier} if identifier else {})}
             async with self._shop.connection() as conn:
-                async with conn.transaction():
-                    await _once(conn, seen)
-                    for name in _tickets(told):
-                        await conn.execute(HINTED, [name])
+                await _hinted(conn, seen, _tickets(told))
                 await self.ears.tidy(conn)
         except Rejected as error:
             raise self._rejected(JIRA, error) from None
@@ -98,6 +95,13 @@ async def ticket_changed(request: Request[Any, Any, Any]) -> Response[str]:
     hooks: Hooks = request.app.state.hooks
     await hooks.ticket_changed(request.headers, await request.body())
     return Response("")
+
+
+async def _hinted(conn: Connection, seen: Mapping[str, str], tickets: list[str]) -> None:
+    async with conn.transaction():
+        await _once(conn, seen)
+        for name in tickets:
+            await conn.execute(HINTED, [name])
 
 
 async def _once(conn: Connection, seen: Mapping[str, str]) -> None:
