@@ -21,7 +21,7 @@ from .silence import Hush
 __all__ = ["BookValues", "Folded", "Isolated", "Missing", "Woken", "deciders", "fold"]
 
 Address = tuple[str, str]  # a decider's name and the key of one of its memories
-STEPS_MAX = 30_000  # of one input; more is a circle, not work
+STEPS_MAX = 100_000  # of one input; more is a circle, not work: a decision on five hundred takes tens of thousands
 
 
 class Woken(Struct, frozen=True, tag="woken", tag_field="record"):

@@ -102,6 +102,17 @@ def test_deciders_that_talk_in_circles_are_stopped():
     assert [one.why for one in answer.isolated] == ["the deciders talk in circles"]
 
 
+class Counting(Echoing):
+    def step(self, memory, record):
+        count = (memory or 0) + 1
+        return Step(count, (record,) if count < 6_000 else ())
+
+
+def test_a_decision_on_a_group_of_hundreds_is_long_and_no_circle():
+    answer, _ = folded([b.sighted()], deciders=(*book.deciders(VALUES), Counting()))  # the others hear each of them
+    assert not answer.isolated
+
+
 def test_memories_survive_bytes():
     answer, _ = folded(
         [b.silence(0, 60, matchers={"agent": "x"}), b.sighted(dependency="crm", evidence=(b.excerpt(),))]
