@@ -432,6 +432,15 @@ def test_of_a_storm_people_hear_the_budget_and_one_umbrella_and_the_book_has_all
     assert sum(one.held == ("storm",) for one in world.incidents.values()) == 297
 
 
+def test_an_hour_of_storm_calls_people_once():
+    owner = Owner(name="platform", pagerduty="platform")
+    world = World(BookValues(owners=(owner,), storm=Storm(per_minute_max=1)))
+    for minute in (0, 1, 2):
+        world.at(60 * minute).finds(*(f"t{minute}{one}" for one in "abc"), agent=f"agent{minute}")
+    woken = [one for one in world.obligations.values() if not one.incident and "pagerduty" in one.destination]
+    assert len(woken) > 1 and len({one.body["incident"] for one in woken}) == 1
+
+
 def test_escalations_are_part_of_the_budget():
     values = BookValues(storm=Storm(per_minute_max=2), escalation=(Level(after_s=600, mention="U2"),))
     world = World(values)
