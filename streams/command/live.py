@@ -96,7 +96,9 @@ async def _schedules(settings: Settings, policy: Policy) -> list[Answer]:
         found = [(name, await duty.who(name)) for name in names]
     finally:
         await duty.close()
-    nobody = "nobody, or it could not be asked: TOCSIN_PAGERDUTY_TOKEN, the schedule's id, the person's address in Slack"
+    nobody = (
+        "nobody, or it could not be asked: TOCSIN_PAGERDUTY_TOKEN, the schedule's id, the person's address in Slack"
+    )
     return [{"what": f"on call {name}", "ok": who is not None, "says": who or nobody} for name, who in found]
 
 
