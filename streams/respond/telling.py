@@ -94,7 +94,7 @@ class Telling:
         doc = writing.umbrella(self.values, key, desk, (told, len(waiting)), mention=mention, waiting=waiting)
         doc = replace(doc, oncall=owner.oncall if ordinal == 1 else "", wakes=ordinal == 1)
         elsewhere = [one for one in routing.further(owner) if one.startswith("pagerduty:") and ordinal == 1]
-        hourly = replace(doc, incident=f"storm:{desk}:{minute:%Y-%m-%dT%HZ}")  # it calls people: one alert an hour
+        hourly = replace(doc, incident=f"storm:{desk}:{minute:%Y-%m-%dT%HZ}")  # it wakes people: once an hour
         return [
             Obligation(_page(key, ordinal, to), "", "page", ordinal, to, body(one), (f"{key}:page:1",) * (ordinal > 1))
             for to, one in ((routing.slack(self.values, owner), doc), *((to, hourly) for to in elsewhere))
