@@ -21,7 +21,7 @@ class Case(NamedTuple):
         return Fault(path=path, **{**self.given, **more})
 
 
-LATE_S = 1.2  # longer than the tests' timeout of a call
+LATE_S = 2.4  # longer than the tests' timeout of a call
 FUTURE = "Wed, 21 Oct 2099 07:28:00 GMT"
 
 # name -> what the menu is told, and the arm
