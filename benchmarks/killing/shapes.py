@@ -206,7 +206,7 @@ async def too_many(stage: Stage) -> State:
     tried = sorted(await stage.world.remote.ask("creates"))
     runs = 1 + sum(later - one > 8.0 for one, later in itertools.pairwise(tried))
     early = state.calls.get("create before:status", 0)
-    stage.note = f"Retry-After: 10 is waited for: {early} creates in half a minute, in {runs} bouts"
+    stage.note = f"with Retry-After: 10: {early} creates in half a minute, in {runs} bouts of at most 16 at once"
     return state
 
 

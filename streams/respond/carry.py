@@ -278,7 +278,8 @@ class Carrier:
     async def _heed(self, pool: AsyncConnectionPool, row: Row, answer: Answer | Absent | Blind) -> None:
         """What an answer means for the others."""
         if isinstance(answer, NotDone) and answer.after_s and not answer.why.startswith((ALONE, QUOTA)):
-            self._paused[row.lane] = self._clock() + answer.after_s
+            sort = row._replace(state="owed") if row.state == "attempting" else row  # not what asks: what was tried
+            self._paused[sort.lane] = self._clock() + answer.after_s
         self._refused = self._refused or isinstance(answer, Refused)
         let_in_again = not self._many and self._breaker.heed(answer)
         self._meters.left_alone(self._receiver.name, self._breaker.why)

@@ -6,11 +6,16 @@ from respond.outside import carrying, jira_receiver, posts, promise, rows, ticke
 
 from streams.records import NotDone, Unknown
 from streams.respond.breaker import TROUBLES_MAX, Breaker
+from streams.respond.carry import TOGETHER
 from streams.respond.receivers.protocol import Absent, Blind
 from streams.sandbox.faults import Fault
 from streams.sandbox.jira import SandboxJira
 
 INCIDENTS = 80  # more than are looked up at once
+
+
+async def _over(book: str) -> bool:
+    return not await rows(book, "SELECT 1 FROM obligations WHERE state <> 'done'")
 
 
 async def test_a_gateway_that_answers_504_after_each_creation_keeps_nobody_waiting(
@@ -22,14 +27,38 @@ async def test_a_gateway_that_answers_504_after_each_creation_keeps_nobody_waiti
         Fault(path="/rest/api/*/issue", method="POST", kind="status", code=504, when="after", times=None)
     )
     await promise(book, *(ticket(f"i{n}") for n in range(INCIDENTS)))
-
-    async def over() -> bool:
-        return not await rows(book, "SELECT 1 FROM obligations WHERE state <> 'done'")
-
     async with carrying(book, jira_receiver(url)):
-        await until(over, 90.0, "a ticket for each")
+        await until(lambda: _over(book), 90.0, "a ticket for each")
     assert posts(tracker.serving.calls, "/issue") == INCIDENTS
     assert all(len(tickets(tracker, f"i{n}")) == 1 for n in range(INCIDENTS))
+
+
+async def test_when_jira_wants_no_more_for_a_while_nobody_else_tries_meanwhile(
+    book: str, jira: tuple[SandboxJira, str]
+) -> None:
+    tracker, url = jira
+    tracker.faults.add(
+        Fault(
+            path="/rest/api/*/issue",
+            method="POST",
+            kind="status",
+            code=429,
+            when="before",
+            headers={"Retry-After": "2"},
+            times=None,
+        )
+    )
+    await promise(book, *(ticket(f"i{n}") for n in range(INCIDENTS)))
+
+    async def three_times() -> bool:
+        return posts(tracker.serving.calls, "/issue") >= 3 * TOGETHER
+
+    async with carrying(book, jira_receiver(url)):
+        await until(three_times, 30.0, "another try")
+        tried = [call.at for call in tracker.serving.calls if call.path.endswith("/issue")]
+        assert all(sum(at <= one < at + 1.5 for one in tried) <= TOGETHER for at in tried)
+        tracker.faults.clear()
+        await until(lambda: _over(book), 60.0, "a ticket for each")
 
 
 def test_an_absence_is_no_sign_that_anything_is_taken_again() -> None:
