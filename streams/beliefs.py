@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from .detect.detector import Chosen
-from .records import Severity
+from .records import Power, Severity
 
-Control = Literal["", "throttle", "pause"]
+Control = Literal["", "throttle", "pause", "deny_tool"]
+Answer = Literal["hold", "warn", "block"]
+Kind = Literal["detector", "CODE", "LLM", "HUMAN"]
+Share = Annotated[float, Meta(gt=0, lt=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 AtLeastOne = Annotated[int, Meta(ge=1, le=10**9)]
 PRIORITIES: dict[Severity, str] = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
@@ -107,11 +110,77 @@ class Rota(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one gate believes; see records.GateValues for what each means."""
+
     sessions_min: AtLeastOne = 20
     severities: list[Severity] = field(default_factory=lambda: ["critical", "high"])
     inputs_age_s_max: Positive = 5.0
     lag_s_max: Positive = 300.0
     valid_s: Positive = 60.0
+    never_override: list[str] = []
+    alpha: Share = 0.05
+    beta: Share = 0.05
+    tolerance: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    margin: Annotated[float, Meta(gt=1, le=20)] = 2.0
+    objective: Share = 0.05
+    clean_min: AtLeastOne = 59
+    coverage_min: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    measures: dict[str, Annotated[float, Meta(gt=1, le=100)]] = {}
+    on_insufficient: Answer = "hold"
+    on_unverified: Answer = "hold"
+    max_wait_s: Positive = 86_400.0
+    sla_s: Positive = 1_209_600.0
+    override_s: Positive = 86_400.0
+    override_s_max: Positive = 604_800.0
+    shadow: bool = False
+
+
+class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What evaluators may cause to begin with, by the word of a person: the first that matches holds."""
+
+    evaluators: Annotated[list[str], Meta(min_length=1)]  # globs of ids: LLM:grounded@*
+    power: Power
+    by: Annotated[str, Meta(min_length=1)]
+    reason: str = ""
+
+
+class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What evaluators may cause that nobody has decided on, and how that changes."""
+
+    start: dict[Kind, Power] = field(
+        default_factory=lambda: {"detector": "block", "CODE": "block", "HUMAN": "block", "LLM": "ticket"}
+    )
+    grants: list[Grant] = []
+    half_life_d: Positive = 90.0
+    probation_d: Positive = 30.0
+    cooldown_d: Positive = 14.0
+    audit_share: Annotated[float, Meta(ge=0, le=1)] = 0.01
+    audit_weekly_min: AtLeastOne = 5
+    bulk_max: AtLeastOne = 10  # decisions of one person within a minute
+
+
+class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One person and what other systems call them."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    jira: list[str] = []  # account ids, names
+    slack: list[str] = []  # U…
+    email: list[str] = []
+    github: list[str] = []
+
+
+class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far detection may hold agents back by itself."""
+
+    lease_s: Annotated[float, Meta(gt=0, le=900)] = 300.0
+    blast_radius_max: Share = 0.3  # of an agent's sessions; beyond it only a page
+    throttle_share: Share = 0.5
+    probe_share: Share = 0.05
+    probe_ok_min: AtLeastOne = 10
+    person_s: Positive = 3_600.0  # how long what a page's button asks for holds
+    approve: list[str] = []  # globs of detectors whose control a person has to approve first
+    approve_s: Positive = 1_800.0  # unanswered so long, nothing is done
+    fail_closed_tools: list[str] = []
 
 
 class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,11 +15,14 @@ import msgspec
 from msgspec import Struct, field
 
 from .beliefs import (
+    Breaker,
+    Calibration,
     Canary,
     Gate,
     Grouping,
     Level,
     Owner,
+    Person,
     Promise,
     Quiet,
     Rota,
@@ -57,6 +60,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     gates: dict[str, Gate]
     detectors: dict[str, Stanza]
     outcomes: dict[str, str]  # Jira resolution name -> outcome
+    people: tuple[Person, ...]
+    calibration: Calibration
+    breaker: Breaker
     digest: str = ""
 
     @property
@@ -88,6 +94,9 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     agents: list[AgentRules] = []
     gates: dict[str, Gate] = field(default_factory=lambda: {"promotion": Gate()})
     outcomes: dict[str, str] = {}
+    people: list[Person] = []
+    calibration: Calibration = Calibration()
+    breaker: Breaker = Breaker()
     detectors: dict[str, dict[str, Any]] = {}
 
 
@@ -162,7 +171,7 @@ def _stanza_schema(detector: Any) -> dict[str, Any]:
     shared = {
         "runbook": {"type": "string"},
         "owner": {"type": "string"},
-        "control": {"enum": ["", "throttle", "pause"]},
+        "control": {"enum": ["", "throttle", "pause", "deny_tool"]},
         "agents": {"type": "object", "additionalProperties": override},
     }
     return {"type": "object", "properties": {**shared, **per_agent}, "additionalProperties": False}
@@ -206,6 +215,9 @@ def _policy(merged: dict[str, Any]) -> Policy:
         gates=file.gates,
         detectors=stanzas,
         outcomes={key.lower(): value for key, value in file.outcomes.items()},
+        people=tuple(file.people),
+        calibration=file.calibration,
+        breaker=file.breaker,
         digest=f"sha256:{digest[:16]}",
     )
 

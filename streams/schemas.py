@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from .records import (
     AgentEvent,
+    Control,
+    ControlBeat,
     DeliveryEvent,
     Exposure,
     Facts,
@@ -22,6 +24,8 @@ from .records import (
     Obligation,
     Outcome,
     PolicyChanged,
+    PowerChanged,
+    RegressionCase,
     Watermarks,
 )
 from .records.deadletters import DeadLetterHeaders
@@ -57,6 +61,10 @@ RECORDS: dict[str, type[Struct]] = {
     "watermarks": Watermarks,
     "obligation": Obligation,
     "policy_changed": PolicyChanged,
+    "control": Control,
+    "control_beat": ControlBeat,
+    "power_changed": PowerChanged,
+    "regression_case": RegressionCase,
     "webhook": Webhook,
 }
 EVENTS: dict[str, type[Event]] = {

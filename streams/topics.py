@@ -12,6 +12,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from .records import (
     AgentEvent,
     ClockForwarded,
+    Control,
+    ControlBeat,
     DeadLetter,
     DeliveryEvent,
     Exposure,
@@ -21,6 +23,8 @@ from .records import (
     Incident,
     Outcome,
     PolicyChanged,
+    PowerChanged,
+    RegressionCase,
     Watermarks,
 )
 
@@ -66,9 +70,16 @@ FACTS = Topic("tocsin.facts", "partition = hash(subject)", (Facts, ClockForwarde
 FINDINGS = Topic("tocsin.findings", "fingerprint", (Finding,), internal=True)
 EXPOSURE = Topic("tocsin.exposure", "agent@release@environment", (Exposure,), partitions=1, internal=True)
 INCIDENTS = Topic("tocsin.incidents", "incident", (Incident,), partitions=1, retention_ms=90 * DAY_MS)
-OUTCOMES = Topic("tocsin.outcomes", "incident", (Outcome,), partitions=1, retention_ms=90 * DAY_MS)
+OUTCOMES = Topic(
+    "tocsin.outcomes",
+    "incident, or evaluator",
+    (Outcome, PowerChanged, RegressionCase),
+    partitions=1,
+    retention_ms=90 * DAY_MS,
+)
 GATES = Topic("tocsin.gates", "agent@release@environment", (GateDecision,), partitions=1, retention_ms=90 * DAY_MS)
 POLICY = Topic("tocsin.policy", "digest", (PolicyChanged,), partitions=1, retention_ms=90 * DAY_MS)
+CONTROL = Topic("tocsin.control", "scope, or `heartbeat`", (Control, ControlBeat), partitions=1, compacted=True)
 DEADLETTERS = Topic("tocsin.deadletters", "source position", (DeadLetter,), partitions=1, retention_ms=30 * DAY_MS)
 SESSIONS_CHANGELOG = Topic("tocsin.shelves.sessions", "session", (), compacted=True, internal=True)
 SCOPES_CHANGELOG = Topic("tocsin.shelves.scopes", "subject", (), compacted=True, internal=True)
@@ -84,6 +95,7 @@ TOPICS = (
     OUTCOMES,
     GATES,
     POLICY,
+    CONTROL,
     DEADLETTERS,
     SESSIONS_CHANGELOG,
     SCOPES_CHANGELOG,

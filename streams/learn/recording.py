@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import Struct
 from psycopg.types.json import Jsonb
 
 from ..database import Connection
@@ -30,8 +31,8 @@ WHERE gate_states.state <> EXCLUDED.state
 RETURNING state
 """
 OUTCOME = """
-INSERT INTO outcomes (incident, outcome, at, actor, source, fixed_in, reason, reopened)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO outcomes (incident, outcome, at, actor, source, fixed_in, reason, reopened, body)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -60,18 +61,25 @@ async def recorded(conn: Connection, decision_id: str) -> bytes | None:
 
 
 async def record_outcome(conn: Connection, topic: str, outcome: Outcome) -> None:
-    """History, the book's inbox and the export. Inside the caller's transaction, if there is one."""
+    """History, the book's inbox, learn's and the export. Inside the caller's transaction, if there is one."""
     of = outcome
-    row = (of.incident, of.outcome, of.at, of.actor, of.source, of.fixed_in, of.reason, of.reopened)
+    body = Jsonb(msgspec.to_builtins(outcome))
+    row = (of.incident, of.outcome, of.at, of.actor, of.source, of.fixed_in, of.reason, of.reopened, body)
     async with conn.transaction():
         await conn.execute(OUTCOME, row)
         await put(conn, outcome)
+        await tell(conn, outcome)
         await publish(conn, topic, outcome.incident, msgspec.json.encode(outcome))
 
 
 async def put(conn: Connection, record: Outcome | Acknowledgement | Assignment | Split | Merge | Silence) -> None:
     """Tell the book."""
     await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [Jsonb(msgspec.to_builtins(record))])
+
+
+async def tell(conn: Connection, record: Struct) -> None:
+    """Tell learn's own deciders."""
+    await conn.execute("INSERT INTO learn_inbox (record) VALUES (%s)", [Jsonb(msgspec.to_builtins(record))])
 
 
 async def forget(conn: Connection) -> None:

@@ -25,10 +25,12 @@ from ..settings import Settings
 from ..settle import LogReader, Read, positions
 from . import gates, outcomes
 from .counting import READER, Counting, Names
+from .deciders import Wired, writers
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
 from .polling import Mapped, Polling, hinted
 from .recording import forget
+from .settling import Settling, settle_for_ever
 from .standing import Standing
 from .values import gate_values
 from .watching import Topics, Watching, gauge
@@ -51,7 +53,7 @@ class Learn:
         progress: Callable[[], None],
         stop: asyncio.Event,
     ) -> None:
-        self._settings, self._progress, self._stop = settings, progress, stop
+        self._settings, self._policy, self._progress, self._stop = settings, policy, progress, stop
         self._exposure = topics.named(topics.EXPOSURE, settings.generation)
         self._redactor = Redactor()
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
@@ -81,7 +83,7 @@ class Learn:
             if not await self._entered(stack, lock):
                 return
             async with asyncio.TaskGroup() as group:
-                loops = [self._count, self._watch, *([self._poll] if self._settings.jira_url else [])]
+                loops = [self._count, self._watch, self._settle, *([self._poll] if self._settings.jira_url else [])]
                 tasks = [group.create_task(self._connected(loop)) for loop in loops]
                 while not self._stop.is_set():
                     await lock.conn.execute("SELECT 1")  # the lock ends with its connection
@@ -101,6 +103,11 @@ class Learn:
     async def _connected(self, loop: Callable[[Connection], Awaitable[None]]) -> None:
         async with await connect(self._settings.database, application="tocsin learn") as conn:
             await loop(conn)
+
+    async def _settle(self, conn: Connection) -> None:
+        settling = Settling(Wired(self._policy), writers(), topics.DEADLETTERS.name)
+        async with Hint(self._settings.database, "learn_inbox") as hint:
+            await settle_for_ever(settling, conn, hint, self._progress)
 
     async def _count(self, conn: Connection) -> None:
         counting = Counting(Names(self._exposure, topics.DEADLETTERS.name, self._settings.generation), self._bury)

@@ -2,10 +2,13 @@
 
 from .agent import *  # noqa: F403
 from .calls import *  # noqa: F403
+from .cases import *  # noqa: F403
+from .control import *  # noqa: F403
 from .delivery import *  # noqa: F403
 from .envelope import *  # noqa: F403
 from .gate import *  # noqa: F403
 from .incident import *  # noqa: F403
 from .people import *  # noqa: F403
 from .policy import *  # noqa: F403
+from .power import *  # noqa: F403
 from .stream import *  # noqa: F403

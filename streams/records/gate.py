@@ -7,6 +7,10 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from .control import Control
+from .power import Power
+from .stream import Measure
+
 GateState = Literal["allow", "warn", "hold", "block"]
 SCORES: dict[GateState, int] = {"allow": 100, "warn": 90, "hold": 50, "block": 0}
 
@@ -82,6 +86,17 @@ class GateIncident(Struct, frozen=True, omit_defaults=True):
     ticket: str | None = None
     ticket_url: str | None = None
     agents: tuple[str, ...] = ()  # whose; empty: it names no agent
+    detector: str = ""
+    judges: tuple[str, ...] = ()  # everybody whose word it is, its detector included, by evaluator id
+    opened_at: datetime | None = None  # wall clock
+    count: int = 0
+    outcome_at: datetime | None = None
+    actor: str = ""  # who decided
+    why: str = ""  # of a false positive
+    expires_at: datetime | None = None  # of an accepted risk
+    accepted_count: int = 0  # how often it had been seen when the risk was accepted
+    pressed: bool = False  # decided by one who wants this promotion
+    inferred: bool = False
 
 
 class GateValues(Struct, frozen=True, kw_only=True):
@@ -96,6 +111,87 @@ class GateValues(Struct, frozen=True, kw_only=True):
     lag_s_max: float
     valid_s: float
     pages: str = ""
+    start: dict[str, Power] = {}  # what an evaluator of a kind may cause that nobody has decided on yet
+    never_override: tuple[str, ...] = ()  # globs of detectors
+    alpha: float = 0.05  # of the gate's false blocks, over all of a rollout
+    beta: float = 0.05  # of its false passes
+    tolerance: float = 0.0  # delta: an increase that nobody would roll back for
+    margin: float = 2.0  # a ratio that must never ship
+    objective: float = 0.05  # share of bad sessions in one arm
+    clean_min: int = 59  # sessions without a bad one that are evidence enough
+    coverage_min: float = 0.0  # share of ended sessions that an evaluator judged; 0: not looked at
+    measures: dict[str, float] = {}  # cost, steps, duration: by how much each may be worse, as a ratio
+    on_insufficient: GateState = "hold"
+    on_unverified: GateState = "hold"
+    max_wait_s: float = 86_400.0  # then the owner hears that it still waits
+    sla_s: float = 1_209_600.0  # an incident below block power that is open for longer warns
+    override_s: float = 86_400.0  # how long an override holds
+    override_s_max: float = 604_800.0
+    shadow: bool = False  # says what it would have answered, and allows
+
+
+class Override(Struct, frozen=True, tag="override", tag_field="record", omit_defaults=True, kw_only=True):
+    """Exact, expiring, never a judgement. Bound to what was known: new evidence voids it."""
+
+    id: str
+    gate: str
+    agent: str
+    release: str  # exactly
+    environment: str
+    reasons: tuple[str, ...]  # incident ids or rule names; no wildcard
+    reason: str  # 20 characters at least
+    requested_by: str
+    approved_by: str = ""
+    ticket: str = ""
+    created_at: datetime
+    expires_at: datetime
+    single_use: bool = False
+    used_by: str = ""  # the decision, of one that counts once
+    known: dict[str, str] = {}  # incident -> severity, when it was given
+    e_block: float = 0.0  # when it was given
+    ended_at: datetime | None = None
+
+
+class Freeze(Struct, frozen=True, tag="freeze", tag_field="record", omit_defaults=True, kw_only=True):
+    """From `begins` until before `ends` nothing is promoted. A freeze never blocks a rollback."""
+
+    id: str
+    begins: datetime
+    ends: datetime
+    reason: str
+    actor: str
+    agents: tuple[str, ...] = ("*",)  # globs
+    environments: tuple[str, ...] = ("*",)
+    exempt: Literal["fixes", "none"] = "fixes"  # releases that declare what they fix go on
+    at: datetime
+    ended_at: datetime | None = None
+
+
+class GateFix(Struct, frozen=True, omit_defaults=True):
+    """What is known of an incident's fix in a release that contains it."""
+
+    incident: str
+    agent: str
+    release: str
+    state: Literal["unverified", "verified", "failed", "unreliable"]
+    how: str = ""  # case, calls
+    detail: dict[str, Any] = {}
+
+
+class GateCell(Struct, frozen=True, array_like=True):
+    """Bad sessions of the minutes in which the candidate had this share of the sessions of both arms."""
+
+    share: float
+    candidate: int
+    baseline: int
+
+
+class GateShare(Struct, frozen=True, array_like=True):
+    """Sessions of the minutes for which this share was declared for the candidate."""
+
+    declared: float
+    candidate: int
+    baseline: int
 
 
 class GateRelease(Struct, frozen=True, omit_defaults=True):
@@ -105,6 +201,10 @@ class GateRelease(Struct, frozen=True, omit_defaults=True):
     registered_at: datetime | None = None
     parents: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    commit: str = ""
+    author: str = ""
+    fixes: tuple[str, ...] = ()
+    registered: bool = False  # by CI; otherwise it was only seen
 
 
 class GateExposure(Struct, frozen=True):
@@ -122,6 +222,12 @@ class GateSnapshot(Struct, frozen=True):
     releases: tuple[GateRelease, ...]
     exposure: tuple[GateExposure, ...]
     incidents: tuple[GateIncident, ...]
+    powers: dict[str, Power] = {}  # by evaluator id; who is not here has what the policy starts with
+    fixed: tuple[GateFix, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    controls: tuple[Control, ...] = ()  # those that are not closed
+    tickets_away: bool = False  # what people decided lately may be unknown
 
 
 class GateInputs(Struct, frozen=True):
@@ -137,3 +243,21 @@ class GateInputs(Struct, frozen=True):
     watermark: datetime | None
     read_at: datetime  # when the inputs were last read completely
     evidence: dict[str, str] = field(default_factory=dict)
+    ambiguous: tuple[str, ...] = ()  # releases that share the alias asked for
+    cyclic: bool = False  # the graph of releases turns in a circle here
+    lineage: tuple[str, ...] = ()  # ancestors, the nearest first
+    author: str = ""
+    fixes: tuple[str, ...] = ()  # what the release declares to fix
+    baseline_bad: int = 0
+    cells: tuple[GateCell, ...] = ()  # candidate against baseline, at the same time
+    shares: tuple[GateShare, ...] = ()
+    measures: dict[str, tuple[Measure, Measure]] = {}  # candidate, baseline
+    ended: int = 0
+    evaluated: int = 0
+    powers: dict[str, Power] = {}  # of the judges of these incidents
+    fixed: tuple[GateFix, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    controls: tuple[Control, ...] = ()
+    tickets_away: bool = False
+    waiting_since: datetime | None = None  # since when this gate has been answering hold

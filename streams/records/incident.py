@@ -99,6 +99,9 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
     changed: tuple[Change, ...] = ()  # just before it began
     previous: Previous | None = None
     apart: tuple[str, ...] = ()  # incidents that a person split it from
+    version: int = 0  # of the detector, at the last finding
+    judges: tuple[str, ...] = ()  # evaluators of agents whose word it is, by id: 20 of them
+    power: str = ""  # what those who say it may cause: shadow, ticket, page; empty: everything
     expired: int = 0  # its pages up to this ordinal were never sent: it was over before
 
 

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from .incident import Incident, OutcomeValue
 
+FalseWhy = Literal["evaluator_wrong", "expected_behaviour", "test_traffic", "stale_reference"]
+Cause = Literal["prompt", "code", "model", "config", "tool", "data", "retrieval"]
 SilenceKind = Literal["silence", "maintenance", "rollout"]
 MATCHERS = ("agent", "dependency", "detector", "environment", "fingerprint", "incident", "owner", "release", "severity")
 SCOPES = frozenset({"agent", "environment", "owner"})  # of which a maintenance or a rollout names one at least
@@ -21,11 +23,22 @@ class Outcome(Struct, frozen=True, tag="outcome", tag_field="record", omit_defau
     incident: str
     outcome: OutcomeValue
     at: datetime
-    actor: str = ""
-    source: str = ""  # jira, slack, web, command
-    fixed_in: str | None = None
+    actor: str = ""  # the person, as the policy's [[people]] names them; otherwise as the source does
+    source: str = ""  # jira, slack, web, command; parent, book: not by a person
+    fixed_in: str | None = None  # a release, `next`, or `commit:<hash>`
     reason: str | None = None
     reopened: bool = False  # the person took the decision back
+    why: FalseWhy | None = None  # of a false positive
+    cause: Cause | None = None  # of what was fixed
+    expires_at: datetime | None = None  # of an accepted risk
+    review_at: datetime | None = None  # of what will not be fixed
+    provider: str | None = None  # of an external cause: a provider or dependency
+    duplicate_of: str | None = None  # a ticket or an incident
+    inferred: bool = False  # `fixed_in` or an expiry is our guess, not the person's word
+    bulk: bool = False  # one of many by one person within a minute: counts for calibration once somebody confirms
+    pressed: bool = (
+        False  # by one who wants the promotion it blocks: an override, and no more until somebody else agrees
+    )
 
 
 class Acknowledgement(Struct, frozen=True, tag="acknowledgement", tag_field="record", omit_defaults=True):

@@ -146,6 +146,15 @@ class Finding(Struct, frozen=True, tag="finding", tag_field="record", omit_defau
     policy: str = ""
     about: About = About()
     agents: tuple[str, ...] = ()  # whom it concerns, where it is about what they share
+    judges: tuple[str, ...] = ()  # evaluators of agents whose word it is, by id; see records/power.py
+
+
+class Measure(Struct, frozen=True, array_like=True, gc=False):
+    """Sums over sessions of the natural logarithm of 1 + a quantity: additive, enough for mean and variance."""
+
+    count: int
+    total: float
+    squares: float
 
 
 class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_defaults=True, gc=False):
@@ -158,6 +167,10 @@ class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_def
     sessions: int
     bad: int
     config: dict[str, str] = {}  # prompt, model, tools: what the session ran with that began last
+    evaluated: int = 0  # of the sessions that ended in it: those that an evaluator judged
+    ended: int = 0  # sessions that ended in it
+    calls: dict[str, int] = {}  # by tool
+    measures: dict[str, Measure] = {}  # cost, steps, duration of the sessions that ended in it
 
     @property
     def at(self) -> datetime:

@@ -132,8 +132,10 @@ async def emptied(conn: Connection, numbers: Sequence[int]) -> None:
         await conn.execute("DELETE FROM inbox WHERE id = ANY(%s)", [list(numbers)])
 
 
-async def due(conn: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    cursor = await conn.execute("SELECT decider, key FROM due WHERE at <= %s ORDER BY at LIMIT %s", [now, limit])
+async def due(conn: Connection, names: Sequence[str], now: datetime, limit: int) -> list[tuple[str, str]]:
+    """What the deciders of these names are to be woken for."""
+    query = "SELECT decider, key FROM due WHERE decider = ANY(%s) AND at <= %s ORDER BY at LIMIT %s"
+    cursor = await conn.execute(query, [list(names), now, limit])
     return [(decider, key) for decider, key in await cursor.fetchall()]
 
 

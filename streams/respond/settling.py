@@ -94,6 +94,7 @@ class Settling:
     ) -> None:
         self._uri, self._bootstrap, self._names, self._book = uri, bootstrap, names, book
         self._meters, self._reached = meters, reached
+        self._awake = [decider.name for decider in book.deciders]
         self._stopping = asyncio.Event()
         self._isolated, self._handled = 0, 0
         self._looked, self._gauged, self._tidied = 0.0, 0.0, 0.0
@@ -160,7 +161,7 @@ class Settling:
         if since >= POLL_S or (since >= INBOX_S and hint.taken()):
             self._looked = time.monotonic()
             batch += [told(number, record) for number, record, _ in await rows.inbox(conn, OTHERS_MAX)]
-            for decider, key in await rows.due(conn, now, OTHERS_MAX - len(batch)):
+            for decider, key in await rows.due(conn, self._awake, now, OTHERS_MAX - len(batch)):
                 batch.append(woken(self._book.woken(decider, key, now), (decider, key)))
             if len(batch) >= OTHERS_MAX:
                 hint.give()  # there may be more

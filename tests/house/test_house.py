@@ -92,6 +92,7 @@ CONNECT = (
     "command/*.py",
     "roles.py",
     "respond/watching.py",
+    "learn/deciders.py",
     "replay.py",
     "replaying/*.py",
     "importing/merge.py",

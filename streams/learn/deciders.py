@@ -1,0 +1,63 @@
+"""Who decides in learn, what they are told, and who writes down what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ..policy import Policy
+from ..records import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    CaseWritten,
+    Confirmed,
+    ControlAsked,
+    Freeze,
+    Granted,
+    Labelled,
+    Outcome,
+    Override,
+)
+from ..respond import book
+from ..step import Decider
+from .settling import Write
+
+TOLD = (
+    Outcome
+    | Confirmed
+    | Granted
+    | Labelled
+    | Override
+    | Freeze
+    | ControlAsked
+    | ApprovalAsked
+    | ApprovalAnswered
+    | CaseWritten
+)
+
+
+class Wired:
+    """Learners, wired from the policy."""
+
+    told = TOLD
+
+    def __init__(self, policy: Policy) -> None:
+        self.deciders: tuple[Decider[Any], ...] = deciders(policy)
+
+    def fold(self, memories: Mapping[book.Address, Any], inputs: Sequence[Any]) -> Any | set[book.Address]:
+        folded = book.fold(self.deciders, memories, inputs)
+        return folded.keys if isinstance(folded, book.Missing) else folded
+
+    def woken(self, decider: str, key: str, at: datetime) -> book.Woken:
+        return book.Woken(decider, key, at)
+
+
+def deciders(_policy: Policy) -> tuple[Decider[Any], ...]:
+    """In the order in which they answer. What one says, the others read in the same transaction."""
+    return ()
+
+
+def writers() -> dict[type, Write]:
+    """Who writes down what deciders say."""
+    return {}

@@ -1,0 +1,120 @@
+"""What running agents may do: who asks for it, what is told to agents, and questions that a person answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+ScopeKind = Literal["global", "tenant", "agent", "release", "tool", "agent_tool"]
+ControlState = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
+ControlWant = Literal["pause", "throttle", "deny_tool", "close", "force_open", "disable", "measure"]
+OnStale = Literal["keep", "expire", "close"]
+
+
+class Scope(Struct, frozen=True, omit_defaults=True):
+    """Whom a control is about. `id` is the release, the tool or the tenant."""
+
+    kind: ScopeKind
+    agent: str = ""
+    id: str = ""
+
+    @property
+    def key(self) -> str:
+        """`global`, `tenant:acme`, `agent:bot`, `release:bot@2026.1`, `tool:refund`, `agent_tool:bot/refund`."""
+        match self.kind:
+            case "global":
+                return "global"
+            case "agent":
+                return f"agent:{self.agent}"
+            case "release":
+                return f"release:{self.agent}@{self.id}"
+            case "agent_tool":
+                return f"agent_tool:{self.agent}/{self.id}"
+        return f"{self.kind}:{self.id}"
+
+
+class Limits(Struct, frozen=True, omit_defaults=True):
+    max_steps: int | None = None
+    tool_deny: tuple[str, ...] = ()
+
+
+class Probe(Struct, frozen=True):
+    """Half open: this share of sessions goes ahead, and so many must be clean."""
+
+    ratio: float = 0.05
+    min_ok: int = 10
+
+
+class Control(Struct, frozen=True, tag="control", tag_field="record", omit_defaults=True, kw_only=True):
+    """What agents are told about one scope. On `tocsin.control` under its scope's key; a tombstone removes it."""
+
+    v: Literal[1] = 1
+    scope: Scope
+    state: ControlState
+    ratio: float | None = None  # throttle: this share of sessions is held back
+    limits: Limits = Limits()
+    reason: str = ""
+    incident: str = ""
+    ticket: str = ""
+    actor: str = ""  # a person, or empty: a detector
+    automatic: bool = False  # a lease; a person's stop never ends by itself
+    seq: int  # of two about one scope the higher holds
+    issued_at: datetime
+    not_after: datetime | None = None
+    on_stale: OnStale = "keep"
+    probe: Probe | None = None
+    sig: str = ""
+
+
+class ControlBeat(Struct, frozen=True, tag="control_beat", tag_field="record", omit_defaults=True):
+    """The controller is there. Every five seconds under the key `heartbeat`."""
+
+    at: datetime
+    seq: int
+    sig: str = ""
+
+
+class ControlAsked(Struct, frozen=True, tag="control_asked", tag_field="record", omit_defaults=True, kw_only=True):
+    """Somebody wants agents held back, or no longer: a detector through the book, or a person."""
+
+    id: str  # of two with one id the second is an echo
+    scope: Scope
+    want: ControlWant
+    at: datetime
+    automatic: bool = False
+    actor: str = ""
+    source: str = ""
+    reason: str = ""
+    incident: str = ""
+    ticket: str = ""
+    ratio: float | None = None
+    tools: tuple[str, ...] = ()
+    until: datetime | None = None
+    approve: bool = False  # a person has to approve first
+    affected: float | None = None  # share of the agent's sessions that it stops, where it is known
+
+
+class ApprovalAsked(Struct, frozen=True, tag="approval_asked", tag_field="record", omit_defaults=True, kw_only=True):
+    """An agent, or Tocsin before a control, asks a person. Unanswered it expires, and nothing is done."""
+
+    id: str
+    action: str
+    at: datetime
+    until: datetime
+    agent: str = ""
+    session: str = ""
+    reason: str = ""
+    resource: str = ""
+    incident: str = ""
+    control: ControlAsked | None = None  # what happens once it is approved
+    channel: str = ""
+
+
+class ApprovalAnswered(Struct, frozen=True, tag="approval_answered", tag_field="record", omit_defaults=True):
+    id: str
+    answer: Literal["approved", "refused"]
+    actor: str
+    at: datetime
+    source: str = ""

@@ -1,0 +1,98 @@
+"""What an evaluator may cause, what it is known to be worth, and how that changes.
+
+An evaluator is named `<kind>:<name>@<version>`: `detector:cost.session@1` for one of ours, `LLM:grounded@4`,
+`CODE:schema@2`, `HUMAN:review@1` for those of agents.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from .incident import Incident
+from .people import Outcome
+
+Power = Literal["shadow", "ticket", "page", "block"]
+POWERS: tuple[Power, ...] = ("shadow", "ticket", "page", "block")  # each may what those before it may
+
+
+def evaluator_id(kind: str, name: str, version: str | int = "") -> str:
+    return f"{kind}:{name}@{version}"
+
+
+def kind_of(evaluator: str) -> str:
+    return evaluator.partition(":")[0]
+
+
+class Decided(Struct, frozen=True, tag="decided", tag_field="record"):
+    """What a person decided, told to learn together with the incident as it stood."""
+
+    outcome: Outcome
+    incident: Incident
+
+
+class Confirmed(Struct, frozen=True, tag="confirmed", tag_field="record"):
+    """A person stands by decisions that were made in bulk, or under pressure by somebody else: they count from now on."""
+
+    incidents: tuple[str, ...]
+    actor: str
+    at: datetime
+    source: str = ""
+
+
+class Granted(Struct, frozen=True, tag="granted", tag_field="record"):
+    """A person gives an evaluator a power, or takes it away."""
+
+    evaluator: str
+    power: Power
+    actor: str
+    reason: str
+    at: datetime
+
+
+class Labelled(Struct, frozen=True, tag="labelled", tag_field="record", omit_defaults=True):
+    """A person says of a session whether it was bad: of a random sample, or of a set labelled offline."""
+
+    evaluator: str
+    session: str
+    flagged: bool  # what the evaluator said
+    bad: bool  # what the person says
+    actor: str
+    at: datetime
+    offline: bool = False
+
+
+class Worth(Struct, frozen=True, omit_defaults=True):
+    """What is known of one evaluator's worth. Counts are decayed weights."""
+
+    evaluator: str
+    power: Power
+    since: datetime
+    confirmed: float = 0.0
+    rejected: float = 0.0
+    acted: float = 0.0
+    ignored: float = 0.0
+    decisions: int = 0  # whole ones, ever
+    low: float | None = None  # Wilson 90 %, of correct
+    mean: float | None = None
+    high: float | None = None
+    e_value: float = 0.0  # against being precise enough for its power
+    cusum: float = 0.0
+    proposed: Power | None = None  # a step up that a person may grant
+    probation_until: datetime | None = None
+    next: str = ""  # what it would take to gain or lose a step, in words
+
+
+class PowerChanged(Struct, frozen=True, tag="power_changed", tag_field="record", omit_defaults=True):
+    """An evaluator may cause more or less from now on. Told to the book, and to everybody on the outcomes' topic."""
+
+    evaluator: str
+    number: int
+    before: Power
+    after: Power
+    why: str  # in words, with the numbers
+    at: datetime
+    actor: str = ""  # empty: by the numbers
+    worth: Worth | None = None
