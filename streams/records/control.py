@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import blake2b
 from typing import Literal
 
 from msgspec import Struct
@@ -11,6 +12,22 @@ ScopeKind = Literal["global", "tenant", "agent", "release", "tool", "agent_tool"
 ControlState = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
 ControlWant = Literal["pause", "throttle", "deny_tool", "close", "force_open", "disable", "measure"]
 OnStale = Literal["keep", "expire", "close"]
+
+
+_HASHES = 1 << 64
+
+
+def held_back(session: str, ratio: float) -> bool:
+    """Whether a throttle of this ratio holds this session back: always the same answer, in every process.
+
+    Who is held back at a ratio is so at each higher one.
+    """
+    if ratio <= 0.0:
+        return False
+    if ratio >= 1.0:
+        return True
+    digest = blake2b(session.encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) < ratio * _HASHES
 
 
 class Scope(Struct, frozen=True, omit_defaults=True):
