@@ -158,6 +158,15 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     audit_weekly_min: AtLeastOne = 5
     bulk_max: AtLeastOne = 10  # decisions of one person within a minute
 
+    @property
+    def starts(self) -> dict[str, Power]:
+        """As `records.power.starting` reads it: what persons granted, by glob, before what each kind starts with."""
+        granted: dict[str, Power] = {}
+        for grant in self.grants:
+            for glob in grant.evaluators:
+                granted.setdefault(glob if ":" in glob else f"*:{glob}", grant.power)
+        return {**granted, **self.start}
+
 
 class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One person and what other systems call them."""

@@ -6,7 +6,9 @@ An evaluator is named `<kind>:<name>@<version>`: `detector:cost.session@1` for o
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from msgspec import Struct
@@ -24,6 +26,23 @@ def evaluator_id(kind: str, name: str, version: str | int = "") -> str:
 
 def kind_of(evaluator: str) -> str:
     return evaluator.partition(":")[0]
+
+
+def starting(evaluator: str, start: Mapping[str, Power]) -> Power:
+    """What an evaluator may cause that nobody has decided on. `start` names kinds, and globs of ids that a person
+    granted something: the first glob that matches, then the kind, and of a kind that nobody named a ticket.
+    """
+    granted = (power for glob, power in start.items() if ":" in glob and fnmatchcase(evaluator, glob))
+    return next(granted, start.get(kind_of(evaluator), "ticket"))
+
+
+def power_of(evaluator: str, powers: Mapping[str, Power], start: Mapping[str, Power]) -> Power:
+    return powers[evaluator] if evaluator in powers else starting(evaluator, start)
+
+
+def least(evaluators: Iterable[str], powers: Mapping[str, Power], start: Mapping[str, Power]) -> Power:
+    """What all of them together may cause: no more than the one that may the least. Nobody's word may everything."""
+    return min((power_of(one, powers, start) for one in evaluators), key=POWERS.index, default="block")
 
 
 class Decided(Struct, frozen=True, tag="decided", tag_field="record"):
