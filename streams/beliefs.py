@@ -165,7 +165,8 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         for grant in self.grants:
             for glob in grant.evaluators:
                 granted.setdefault(glob if ":" in glob else f"*:{glob}", grant.power)
-        return {**granted, **self.start}
+        kinds: dict[str, Power] = {str(kind): power for kind, power in self.start.items()}
+        return {**granted, **kinds}
 
 
 class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
