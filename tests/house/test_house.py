@@ -77,6 +77,7 @@ DECIDE = (
     "learn/persons.py",
     "learn/said.py",
     "learn/gates.py",
+    "learn/overrides.py",
     "importing/litellm.py",
     "importing/tau2.py",
     "replaying/candidate.py",
