@@ -205,6 +205,8 @@ class GateRelease(Struct, frozen=True, omit_defaults=True):
     author: str = ""
     fixes: tuple[str, ...] = ()
     registered: bool = False  # by CI; otherwise it was only seen
+    order: int | None = None  # a build number: says what came before, where no parents are named
+    conflict: tuple[str, ...] = ()  # what it was registered as, where CI said two different things of one name
 
 
 class GateExposure(Struct, frozen=True):
