@@ -64,13 +64,21 @@ class Probe(Struct, frozen=True):
     min_ok: int = 10
 
 
+class Beneath(Struct, frozen=True, omit_defaults=True):
+    """What a person asked for in the same scope, milder than the lease above it: it holds when that is over."""
+
+    ratio: float | None = None
+    limits: Limits = Limits()
+    not_after: datetime | None = None
+
+
 class Control(Struct, frozen=True, tag="control", tag_field="record", omit_defaults=True, kw_only=True):
     """What agents are told about one scope. On `tocsin.control` under its scope's key; a tombstone removes it."""
 
     v: Literal[1] = 1
     scope: Scope
     state: ControlState
-    ratio: float | None = None  # throttle: this share of sessions is held back
+    ratio: float | None = None  # open: this share of sessions is held back; None: all; 0: none, only `limits` hold
     limits: Limits = Limits()
     reason: str = ""
     incident: str = ""
@@ -82,7 +90,28 @@ class Control(Struct, frozen=True, tag="control", tag_field="record", omit_defau
     not_after: datetime | None = None
     on_stale: OnStale = "keep"
     probe: Probe | None = None
+    beneath: Beneath | None = None
     sig: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether agents are told anything by it."""
+        return self.state not in ("closed", "disabled")
+
+    @property
+    def held(self) -> float:
+        """The share of sessions that it holds back. What is only measured is the share that would be."""
+        if not self.active:
+            return 0.0
+        if self.state == "half_open":
+            return 1.0 - (self.probe or Probe()).ratio
+        return 1.0 if self.ratio is None or self.state == "forced_open" else self.ratio
+
+    def denies(self, session: str, tool: str = "") -> bool:
+        """Whether this one session, or its call of `tool`, may not go on. Of its scope; `metrics_only` denies nothing."""
+        if self.state == "metrics_only" or not self.active:
+            return False
+        return bool(tool and tool in self.limits.tool_deny) or held_back(session, self.held)
 
 
 class ControlBeat(Struct, frozen=True, tag="control_beat", tag_field="record", omit_defaults=True):
@@ -135,3 +164,28 @@ class ApprovalAnswered(Struct, frozen=True, tag="approval_answered", tag_field="
     actor: str
     at: datetime
     source: str = ""
+
+
+class ControlGone(Struct, frozen=True, tag="control_gone", tag_field="record"):
+    """Closed for so long that agents need not be told any more."""
+
+    scope: Scope
+    at: datetime
+
+
+class Probed(Struct, frozen=True, tag="probed", tag_field="record"):
+    """So many sessions went ahead and ended since a scope was half opened."""
+
+    scope: Scope
+    since: datetime  # when that was
+    sessions: int
+    at: datetime
+
+
+class Controlled(Struct, frozen=True, tag="controlled", tag_field="record", omit_defaults=True):
+    """What was done to agents because of an incident, in words: told to the book."""
+
+    incident: str
+    what: str
+    at: datetime
+    done: bool = True  # False: it was wanted, and not done
