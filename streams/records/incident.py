@@ -51,6 +51,23 @@ class Previous(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+class Decision(Struct, frozen=True, omit_defaults=True):
+    """What a person said along with the outcome, and how often it had been seen by then."""
+
+    at: datetime
+    actor: str = ""
+    why: str = ""  # of a false positive
+    cause: str = ""  # of what was fixed
+    expires_at: datetime | None = None  # of an accepted risk
+    review_at: datetime | None = None  # of what will not be fixed
+    provider: str = ""
+    duplicate_of: str = ""
+    inferred: bool = False
+    bulk: bool = False
+    pressed: bool = False
+    count: int = 0
+
+
 class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_defaults=True):
     """One trouble's life: the full state, said whenever it changed."""
 
@@ -103,6 +120,7 @@ class Incident(Struct, frozen=True, tag="incident", tag_field="record", omit_def
     judges: tuple[str, ...] = ()  # evaluators of agents whose word it is, by id: 20 of them
     power: str = ""  # what those who say it may cause: shadow, ticket, page; empty: everything
     expired: int = 0  # its pages up to this ordinal were never sent: it was over before
+    decision: Decision | None = None  # what came with the outcome
 
 
 class Expired(Struct, frozen=True, tag="expired", tag_field="record", omit_defaults=True):
@@ -172,13 +190,14 @@ class Due(Struct, frozen=True, tag="due", tag_field="record"):
     at: datetime  # wall clock of the input
     explained: str = ""  # title of the incident's parent, where it is known
     began: datetime | None = None  # event time of the first of its evidence, until people were told
+    remark: tuple[str, ...] = ()  # what learn has to say: a headline and lines
 
 
 class Cleared(Struct, frozen=True, tag="cleared", tag_field="record", omit_defaults=True):
     """The answer of `by` to a Due: pass, or held with the reason."""
 
     due: Due
-    by: Literal["group", "silence", "clock", "owner"]
+    by: Literal["power", "group", "silence", "clock", "owner"]
     held: str | None = None
 
 

@@ -24,7 +24,7 @@ class Outcome(Struct, frozen=True, tag="outcome", tag_field="record", omit_defau
     outcome: OutcomeValue
     at: datetime
     actor: str = ""  # the person, as the policy's [[people]] names them; otherwise as the source does
-    source: str = ""  # jira, slack, web, command; parent, book: not by a person
+    source: str = ""  # jira, comment (under the ticket), slack, web, command; parent, book: not by a person
     fixed_in: str | None = None  # a release, `next`, or `commit:<hash>`
     reason: str | None = None
     reopened: bool = False  # the person took the decision back
@@ -39,6 +39,16 @@ class Outcome(Struct, frozen=True, tag="outcome", tag_field="record", omit_defau
     pressed: bool = (
         False  # by one who wants the promotion it blocks: an override, and no more until somebody else agrees
     )
+
+
+class Unclear(Struct, frozen=True, tag="unclear", tag_field="record", omit_defaults=True):
+    """Somebody tried to say an outcome under the ticket and it could not be understood: they are answered, once."""
+
+    incident: str
+    what: str  # what they wrote, as far as it matters
+    right: str  # what would be right
+    at: datetime
+    actor: str = ""
 
 
 class Acknowledgement(Struct, frozen=True, tag="acknowledgement", tag_field="record", omit_defaults=True):
