@@ -8,6 +8,7 @@ from .delivery import *  # noqa: F403
 from .envelope import *  # noqa: F403
 from .gate import *  # noqa: F403
 from .incident import *  # noqa: F403
+from .notices import *  # noqa: F403
 from .people import *  # noqa: F403
 from .policy import *  # noqa: F403
 from .power import *  # noqa: F403

@@ -13,7 +13,7 @@ from .messages import CommentDoc
 APART = timedelta(minutes=10)
 TICKETS_MAX = 200
 ALL_MAX = 50
-AT_ONCE = ("raised", "worse", "recovered", "back", "split")
+AT_ONCE = ("raised", "worse", "recovered", "back", "split", "remark")
 
 
 class Commented(Struct, frozen=True, array_like=True):

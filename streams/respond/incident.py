@@ -15,6 +15,7 @@ from ..records import (
     Grouped,
     Incident,
     Merge,
+    Notice,
     Obligation,
     Outcome,
     Passed,
@@ -80,6 +81,7 @@ class IncidentLife:
         Worsened,
         Expired,
         Sustained,
+        Notice,
     )
     order: Order = "near"
 
@@ -90,7 +92,8 @@ class IncidentLife:
         if isinstance(record, Sighted):
             return record.finding.fingerprint
         if isinstance(record, Cleared):
-            return record.due.incident.fingerprint if record.by in ("group", "owner") else None
+            heard = record.by in ("group", "owner") or (record.by == "power" and record.held)
+            return record.due.incident.fingerprint if heard else None
         return record.incident.rpartition("#")[0] or None  # an umbrella belongs to no incident
 
     def step(self, memory: Life | None, record: Any) -> Step[Life]:
@@ -138,6 +141,8 @@ class IncidentLife:
             return apart.worsened(life, record)
         if isinstance(record, Expired):
             return listening.expired(life, record)
+        if isinstance(record, Notice):
+            return listening.remarked(life, record)
         if isinstance(record, Sustained):
             return quiet.sustained(life, record)
         if isinstance(record, Passed):

@@ -15,8 +15,10 @@ from ..records import (
     Expired,
     Finding,
     Merge,
+    Notice,
     Outcome,
     Position,
+    PowerChanged,
     Receipt,
     Sighted,
     Silence,
@@ -31,7 +33,7 @@ UNDECODABLE = "undecodable"
 UNSTORABLE = "unstorable"  # PostgreSQL refuses a value in it
 
 _finding = msgspec.json.Decoder(Finding)
-Told = Outcome | Acknowledgement | Assignment | Split | Merge | Silence | Receipt | Expired
+Told = Outcome | Acknowledgement | Assignment | Split | Merge | Silence | Receipt | Expired | PowerChanged | Notice
 _told: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
 
 

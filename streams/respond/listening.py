@@ -11,6 +11,7 @@ from ..records import (
     Expired,
     Grouped,
     Incident,
+    Notice,
     Obligation,
     Receipt,
     Released,
@@ -45,6 +46,15 @@ def acknowledged(life: Life, record: Acknowledgement) -> Step[Life]:
     stage = incident.stage if incident.stage == "mitigated" else "acknowledged"
     incident = replace(incident, stage=stage, acknowledged_by=record.actor)
     return Step(replace(life, incident=incident), (incident, *alone(incident, ("update",), record.at)))
+
+
+def remarked(life: Life, record: Notice) -> Step[Life]:
+    """Learn has something to say about it: people who were told of it hear that, too."""
+    incident = episode(life, record.incident)
+    if incident is None or not incident.told:
+        return Step(life)
+    asks = alone(incident, ("remark",), record.at)
+    return Step(life, tuple(replace(one, remark=(record.headline, *record.lines)) for one in asks))
 
 
 def receipted(life: Life, record: Receipt) -> Step[Life]:
@@ -142,6 +152,8 @@ def cleared(life: Life, record: Cleared) -> Step[Life]:
     if incident is None:
         return Step(life)
     want = set(record.due.want)
+    if want & {"page", "ticket"}:
+        incident = replace(incident, power=record.due.incident.power)
     if record.held and record.held.partition(":")[2] in incident.apart:
         record = replace(record, held=None)  # said before a person, or a circle, parted them
     if want & {"page", "ticket", *escalation.WAKING}:

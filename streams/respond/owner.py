@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..records import Cleared, Due, Incident, Obligation, Released, Tick
+from ..records import Cleared, Due, Incident, Notice, Obligation, Released, Tick
 from ..step import Order, Step
 from .commenting import Commented, bounded, paced
 from .routing import BookValues
@@ -48,24 +48,30 @@ class OwnerDesk:
     """
 
     name, version, memory = "owner", 1, Desk
-    reads: tuple[type, ...] = (Cleared,)
+    reads: tuple[type, ...] = (Cleared, Notice)
     order: Order = "near"
 
     def __init__(self, values: BookValues) -> None:
         self.values, self.telling = values, Telling(values)
         self.listed = {owner.name for owner in values.owners}
 
-    def key(self, record: Cleared) -> str | None:
+    def key(self, record: Cleared | Notice) -> str | None:
+        if isinstance(record, Notice):
+            return None if record.incident else self._listed(self.telling.owner_of(record).name)
         return self._desk_of(record.due.incident) if record.by == "clock" else None
 
     def _desk_of(self, incident: Incident) -> str:
-        return incident.owner if incident.owner in self.listed else self.values.routing.fallback
+        return self._listed(incident.owner)
+
+    def _listed(self, owner: str) -> str:
+        return owner if owner in self.listed else self.values.routing.fallback
 
     def step(self, memory: Desk | None, record: Any) -> Step[Desk]:
         if isinstance(record, Tick):
             return self._minute_ended(memory, record.at) if memory else Step(None)
         if not isinstance(record, Cleared):
-            return Step(memory, wake=_wake(memory))
+            said = self.telling.notice(record) if isinstance(record, Notice) else ()
+            return Step(memory, said, _wake(memory))
         desk = memory or Desk(self._desk_of(record.due.incident))
         incident, due = record.due.incident, record.due
         answers = desk.answers.get(incident.id, Answers())

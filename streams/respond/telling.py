@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ..records import Due, Incident, Obligation, ObligationKind
+from ..records import About, Due, Incident, Notice, Obligation, ObligationKind
 from . import routing, writing
 from .messages import CommentDoc, Doc, PageDoc, body
 from .routing import BookValues, Level, Owner
@@ -30,7 +30,7 @@ class Telling:
         incident, owner = due.incident, self._owner(due)
         said = _Said(due)
         ticket = f"{incident.id}:ticket:1"
-        paged = routing.unpaged(incident)
+        paged = "page" in due.want and routing.unpaged(incident)
         if paged:
             doc = writing.page(self.values, incident, due.at, mention=owner.mention, oncall=owner.oncall)
             page = said.page(_waking(doc), (routing.slack(self.values, owner), *routing.further(owner)))
@@ -81,6 +81,8 @@ class Telling:
             found.append(("back", writing.back_comment(values, incident, due.at)))
         if "assigned" in want:
             found.append((f"assigned {incident.assigned_to}", writing.assigned_comment(values, incident, due.at)))
+        if "remark" in want:
+            found.append(("remark", writing.remark_comment(values, incident, due.remark)))
         return found
 
     def umbrella(
@@ -99,6 +101,16 @@ class Telling:
             Obligation(_page(key, ordinal, to), "", "page", ordinal, to, body(one), (f"{key}:page:1",) * (ordinal > 1))
             for to, one in ((routing.slack(self.values, owner), doc), *((to, hourly) for to in elsewhere))
         ]
+
+    def notice(self, said: Notice) -> tuple[Obligation, ...]:
+        """About no incident: to the agent's owner, waking nobody."""
+        name, owner = f"notice:{said.id}", self.owner_of(said)
+        doc, to = writing.notice(self.values, name, owner.name, said), routing.slack(self.values, owner)
+        return (Obligation(f"{name}:page:1", "", "page", 1, to, body(doc), at=said.at),)
+
+    def owner_of(self, said: Notice) -> Owner:
+        about = About(agent=said.agent, environment=said.environment)
+        return routing.route(self.values, about, {"agent": said.agent}, None).owner
 
     def _woken(self, said: _Said, owner: Owner) -> None:
         due, want = said.due, set(said.due.want)
@@ -130,6 +142,8 @@ class Telling:
             elsewhere = tuple(one for one in _elsewhere(incident) if one not in told_now)
             said.page(doc, (slack,), *after)
             said.beside(doc, elsewhere)
+        if "remark" in want:
+            said.owe("note", writing.remark(self.values, incident, due.remark, root(incident)), slack, root(incident))
         for what in NOTES:
             if what in want:
                 said.owe("note", self._note(incident, due.at, what), slack, root(incident))

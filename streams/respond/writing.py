@@ -12,6 +12,7 @@ from .writing_news import (
     understood,
 )
 from .writing_page import News, note, page, umbrella
+from .writing_remark import notice, remark, remark_comment
 from .writing_ticket import link, ticket
 from .writing_words import clip
 
@@ -26,9 +27,12 @@ __all__ = [
     "evidence",
     "link",
     "note",
+    "notice",
     "page",
     "raised",
     "recovered_comment",
+    "remark",
+    "remark_comment",
     "ticket",
     "umbrella",
     "understood",
