@@ -14,13 +14,20 @@ from ..records import (
     Confirmed,
     ControlAsked,
     Freeze,
+    Frozen,
     Granted,
     Labelled,
+    Notice,
     Outcome,
+    Overridden,
     Override,
+    OverrideApproved,
+    OverrideEnded,
 )
 from ..respond import book
 from ..step import Decider
+from . import ruling
+from .overriding import Freezing, Overriding
 from .settling import Write
 
 TOLD = (
@@ -29,6 +36,8 @@ TOLD = (
     | Granted
     | Labelled
     | Override
+    | OverrideApproved
+    | OverrideEnded
     | Freeze
     | ControlAsked
     | ApprovalAsked
@@ -55,9 +64,13 @@ class Wired:
 
 def deciders(_policy: Policy) -> tuple[Decider[Any], ...]:
     """In the order in which they answer. What one says, the others read in the same transaction."""
-    return ()
+    return (Overriding(), Freezing())
 
 
 def writers() -> dict[type, Write]:
     """Who writes down what deciders say."""
-    return {}
+    return {
+        Overridden: ruling.overridden,
+        Frozen: ruling.frozen,
+        Notice: ruling.noticed,
+    }
