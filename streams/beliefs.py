@@ -125,6 +125,7 @@ class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     objective: Share = 0.05
     clean_min: AtLeastOne = 59
     coverage_min: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    cases_min: Annotated[int, Meta(ge=0, le=10**6)] = 0
     measures: dict[str, Annotated[float, Meta(gt=1, le=100)]] = {}
     on_insufficient: Answer = "hold"
     on_unverified: Answer = "hold"

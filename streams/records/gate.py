@@ -97,6 +97,11 @@ class GateIncident(Struct, frozen=True, omit_defaults=True):
     accepted_count: int = 0  # how often it had been seen when the risk was accepted
     pressed: bool = False  # decided by one who wants this promotion
     inferred: bool = False
+    duplicate_of: str = ""  # the incident that decides for this one; a ticket that is nobody's here stays as it was said
+    clean: int = 0  # sessions of its agents since the outcome
+    faulty_in: str = ""  # the nearest release it was sighted in that the one asked about contains
+    fix: str = ""  # the release its fix is in, as the graph says; empty: nobody knows yet
+    fixed_here: bool = False  # the release asked about contains that fix, for certain
 
 
 class GateValues(Struct, frozen=True, kw_only=True):
@@ -120,6 +125,7 @@ class GateValues(Struct, frozen=True, kw_only=True):
     objective: float = 0.05  # share of bad sessions in one arm
     clean_min: int = 59  # sessions without a bad one that are evidence enough
     coverage_min: float = 0.0  # share of ended sessions that an evaluator judged; 0: not looked at
+    cases_min: int = 0  # regression cases that are evidence enough while there are fewer than sessions_min; 0: none are
     measures: dict[str, float] = {}  # cost, steps, duration: by how much each may be worse, as a ratio
     on_insufficient: GateState = "hold"
     on_unverified: GateState = "hold"
@@ -217,6 +223,42 @@ class GateExposure(Struct, frozen=True):
     bad: int
 
 
+class GateComparison(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One release beside another in one environment, of the minutes since the first of its sessions."""
+
+    agent: str
+    release: str
+    environment: str
+    baseline: str
+    sessions: int = 0  # at the same time: of windows in which both had some
+    bad: int = 0
+    baseline_sessions: int = 0
+    baseline_bad: int = 0
+    cells: tuple[GateCell, ...] = ()
+    shares: tuple[GateShare, ...] = ()
+    measures: dict[str, tuple[Measure, Measure]] = {}
+    ended: int = 0
+    evaluated: int = 0
+    per_minute: float = 0.0  # sessions of the release, lately
+
+
+class GateServing(Struct, frozen=True, array_like=True):
+    """What serves in an environment: what was promoted last, otherwise what most sessions ran in lately."""
+
+    agent: str
+    environment: str
+    releases: tuple[str, ...]  # the first is the one; the others follow where that is the candidate
+
+
+class GateCases(Struct, frozen=True, array_like=True):
+    """Regression cases of a release, each by the majority of at least three runs."""
+
+    agent: str
+    release: str
+    passed: int
+    failed: int
+
+
 class GateSnapshot(Struct, frozen=True):
     """Everything every gate may look at, read in one transaction."""
 
@@ -230,6 +272,10 @@ class GateSnapshot(Struct, frozen=True):
     freezes: tuple[Freeze, ...] = ()
     controls: tuple[Control, ...] = ()  # those that are not closed
     tickets_away: bool = False  # what people decided lately may be unknown
+    comparisons: tuple[GateComparison, ...] = ()
+    serving: tuple[GateServing, ...] = ()
+    cases: tuple[GateCases, ...] = ()
+    cut: tuple[str, ...] = ()  # agents with more incidents than are read; `` is everybody
 
 
 class GateInputs(Struct, frozen=True):
@@ -263,3 +309,9 @@ class GateInputs(Struct, frozen=True):
     controls: tuple[Control, ...] = ()
     tickets_away: bool = False
     waiting_since: datetime | None = None  # since when this gate has been answering hold
+    serving: str = ""  # what serves here; only what is bad there as well is no worse
+    uncompared: bool = False  # the baseline asked for has not been counted beside the release yet
+    incidents_cut: bool = False  # there are more incidents than were read
+    cases_passed: int = 0
+    cases_failed: int = 0
+    per_minute: float = 0.0  # sessions of the release, lately
