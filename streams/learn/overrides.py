@@ -11,10 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from ..records import GateIncident, GateInputs, GateValues, Override
+from ..records import GateIncident, GateInputs, GateValues, Override, OverrideAsked
 
 # Rules of a gate that an override may name. What is not here (a kill switch, a class that is never overridden) ends
 # where it was made. "incident" as a name covers no incident: those are named one by one, by id.
@@ -37,21 +36,6 @@ ORDER = ("low", "medium", "high", "critical")
 OVER = frozenset(("resolved", "closed"))
 BEEN = " (over)"
 EVIDENCE_MAX = 1e300  # JSON knows no infinity
-
-
-class Asked(Struct, frozen=True, kw_only=True):
-    """What somebody asks for, as they wrote it."""
-
-    gate: str
-    agent: str
-    release: str
-    environment: str
-    reasons: tuple[str, ...]
-    reason: str
-    requested_by: str
-    expires_at: Any = None  # as it came: a date that cannot be read has passed
-    ticket: str = ""
-    single_use: bool = False
 
 
 def holds(override: Override, inputs: GateInputs, e_block: float, as_of: datetime) -> str | None:
@@ -102,7 +86,9 @@ def known(inputs: GateInputs) -> dict[str, str]:
     return {one.id: one.severity + (BEEN if one.stage in OVER else "") for one in inputs.incidents}
 
 
-def asked(given: Asked, values: GateValues, inputs: GateInputs, e_block: float, now: datetime) -> Override | str:
+def asked(
+    given: OverrideAsked, values: GateValues, inputs: GateInputs, e_block: float, now: datetime
+) -> Override | str:
     """The override, or in words why there can be none."""
     expires_at = _moment(given.expires_at, now, values)
     if isinstance(expires_at, str):
@@ -150,7 +136,7 @@ def same(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
-def _refused(given: Asked, inputs: GateInputs) -> str | None:
+def _refused(given: OverrideAsked, inputs: GateInputs) -> str | None:
     if len(given.reason.strip()) < REASON_MIN:
         return f"Say why in {REASON_MIN} characters at least: people read it when they review."
     if not given.reasons or len(given.reasons) > REASONS_MAX:

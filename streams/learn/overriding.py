@@ -38,10 +38,9 @@ class Overriding:
         if isinstance(record, OverrideApproved):
             return _approved(memory, record)
         if isinstance(record, OverrideEnded):
-            what = "ended" if record.actor else "voided"
             ended = replace(override, ended_at=record.at)
-            said = _said(Overridden(ended, what, record.at, record.why), _ended_words(record))
-            return Step(None, said)
+            over = Overridden(ended, "ended" if record.actor else "voided", record.at, record.why)
+            return Step(None, _said(over, _ended_words(record)))
         if isinstance(record, Tick) and record.at >= override.expires_at:
             return _expired(override, record.at)
         return Step(memory, wake=_wake(memory))

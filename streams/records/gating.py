@@ -3,11 +3,56 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from .gate import Freeze, Override
+from .gate import Freeze, GateDecision, GateState, Override
+
+
+class OverrideAsked(Struct, frozen=True, kw_only=True):
+    """What somebody asks for, as they wrote it."""
+
+    gate: str
+    agent: str
+    release: str
+    environment: str
+    reasons: tuple[str, ...]
+    reason: str
+    requested_by: str
+    expires_at: Any = None  # as it came: a date that cannot be read has passed
+    ticket: str = ""
+    single_use: bool = False
+
+
+class FreezeAsked(Struct, frozen=True, kw_only=True):
+    """What somebody asks for, as they wrote it."""
+
+    begins: str
+    ends: str
+    reason: str
+    actor: str
+    timezone: str = ""  # of edges without an offset
+    agents: tuple[str, ...] = ("*",)
+    environments: tuple[str, ...] = ("*",)
+    exempt: Literal["fixes", "none"] = "fixes"
+
+
+class GateDecisions(Struct, frozen=True, kw_only=True):
+    """Several questions in one: as good as the worst of their answers."""
+
+    schema: Literal["gate.decisions/v1"] = "gate.decisions/v1"
+    gate: str
+    state: GateState
+    allow: bool
+    block: bool
+    score: int
+    progress: str
+    summary: str
+    as_of: datetime
+    valid_until: datetime
+    retry_after_s: int
+    decisions: tuple[GateDecision, ...]
 
 
 class OverrideApproved(Struct, frozen=True, tag="override_approved", tag_field="record"):

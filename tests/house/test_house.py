@@ -82,6 +82,8 @@ DECIDE = (
     "learn/gates.py",
     "learn/lineage.py",
     "learn/overrides.py",
+    "learn/freezing.py",
+    "learn/several.py",
     "learn/overriding.py",
     "importing/litellm.py",
     "importing/tau2.py",
