@@ -17,6 +17,7 @@ from .incident import Incident
 from .people import Outcome
 
 Power = Literal["shadow", "ticket", "page", "block"]
+START: dict[str, Power] = {"detector": "block", "CODE": "block", "HUMAN": "block", "LLM": "ticket"}
 POWERS: tuple[Power, ...] = ("shadow", "ticket", "page", "block")  # each may what those before it may
 
 
@@ -28,6 +29,18 @@ def kind_of(evaluator: str) -> str:
     return evaluator.partition(":")[0]
 
 
+def family_of(evaluator: str) -> str:
+    """Without its version."""
+    return evaluator.rpartition("@")[0]
+
+
+def evaluators(incident: Incident) -> tuple[str, ...]:
+    """Everybody whose word it is. A drill is nobody's."""
+    if incident.detector == "canary":
+        return ()
+    return evaluator_id("detector", incident.detector, incident.version), *incident.judges
+
+
 def starting(evaluator: str, start: Mapping[str, Power]) -> Power:
     """What an evaluator may cause that nobody has decided on. `start` names kinds, and globs of ids that a person
     granted something: the first glob that matches, then the kind, and of a kind that nobody named a ticket.
@@ -37,7 +50,18 @@ def starting(evaluator: str, start: Mapping[str, Power]) -> Power:
 
 
 def power_of(evaluator: str, powers: Mapping[str, Power], start: Mapping[str, Power]) -> Power:
-    return powers[evaluator] if evaluator in powers else starting(evaluator, start)
+    """A version that nobody has decided on begins as its kind does, but no new name gives back what was lost."""
+    if evaluator in powers:
+        return powers[evaluator]
+    family = f"{family_of(evaluator)}@"
+    others = [power for name, power in powers.items() if name.startswith(family)] if powers else []
+    return following(evaluator, others[-1] if others else None, start)
+
+
+def following(evaluator: str, before: Power | None, start: Mapping[str, Power]) -> Power:
+    """`before`: what the version before it may cause. One that was in the shadow begins again with a ticket."""
+    begins = starting(evaluator, start)
+    return begins if before is None else min(begins, max(before, "ticket", key=POWERS.index), key=POWERS.index)
 
 
 def least(evaluators: Iterable[str], powers: Mapping[str, Power], start: Mapping[str, Power]) -> Power:

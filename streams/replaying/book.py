@@ -99,6 +99,7 @@ def values_of(policy: Policy, pages: str) -> BookValues:
         "runbooks": runbooks,
         "detector_owners": named | {CANARY: CANARY},
         "pages_url": pages,
+        "power_start": policy.calibration.starts,
         "policy": policy.digest,
     }
     return msgspec.structs.replace(values, **more)

@@ -38,7 +38,8 @@ LEFT JOIN LATERAL (
     SELECT id, destination FROM obligations
     WHERE incident = i.id AND kind = w.other AND ordinal = 1 AND state = 'done'
     ORDER BY destination LIKE 'slack:%%' DESC, seq LIMIT 1) d ON true
-WHERE i.stage IN ('open', 'acknowledged', 'mitigated') AND coalesce(jsonb_array_length(i.body->'held'), 0) = 0
+WHERE i.stage IN ('open', 'acknowledged', 'mitigated') AND coalesce(jsonb_array_length(CASE
+        WHEN w.kind = 'ticket' THEN (i.body->'held') - 'ticket_only' ELSE i.body->'held' END), 0) = 0
     AND (w.kind = 'ticket' OR i.severity IN ('critical', 'high'))
     AND o.state IS DISTINCT FROM 'done' AND o.state IS DISTINCT FROM 'expired'
     AND coalesce(o.created_at, i.opened_at) < now() - make_interval(secs => w.within_s)

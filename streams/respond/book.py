@@ -1,4 +1,4 @@
-"""The incident book: five deciders, handed each other's sayings, and a fold that needs nothing but memories."""
+"""The incident book: seven deciders, handed each other's sayings, and a fold that needs nothing but memories."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ..step import Decider
 from .clock import Clock
 from .explaining import Explaining
 from .group import Group
+from .holding import Holding
 from .incident import IncidentLife
 from .owner import OwnerDesk
+from .power import PowerDesk
 from .routing import BookValues
 from .silence import Hush
 
@@ -58,7 +60,9 @@ class Missing(NamedTuple):
 def deciders(values: BookValues) -> tuple[Decider[Any], ...]:
     """In the order in which they answer."""
     explaining = Explaining(values.grouping, values.inhibitions)
-    return (IncidentLife(values, explaining), Group(explaining), Hush(), Clock(values), OwnerDesk(values))
+    weighing = (PowerDesk(values.power_start), Group(explaining), Hush(), Clock(values))
+    holding = Holding(values.controls, values.breaker.lease_s)
+    return (IncidentLife(values, explaining), *weighing, OwnerDesk(values), holding)
 
 
 def fold(deciders: Sequence[Decider[Any]], memories: Mapping[Address, Any], inputs: Iterable[Any]) -> Folded | Missing:

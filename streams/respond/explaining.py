@@ -91,7 +91,7 @@ class Explaining:
             incident.first_seen,
             incident.fingerprint,
             incident.id,
-            pages(incident),
+            _wakes(incident),
             told="ticket" in incident.told,
             elsewhere=incident.stage == "merged",
             title=incident.title[:TITLE_MAX],
@@ -100,7 +100,7 @@ class Explaining:
             began=began,
             last_seen=incident.last_seen,
             names=names,
-            quiet=0 if pages(incident) else 1 if incident.severity == "medium" else 2,
+            quiet=0 if _wakes(incident) else 1 if pages(incident) or incident.severity == "medium" else 2,
             apart=incident.apart,
         )
 
@@ -187,6 +187,11 @@ def _ruled(rules: list[Inhibition], source: Member, one: Member) -> bool:
     if not rules or source.agent not in ("", one.agent):
         return False
     return any(_matches(source.detector, rule.bigger) and _matches(one.detector, rule.smaller) for rule in rules)
+
+
+def _wakes(incident: Incident) -> bool:
+    """Whose evaluators may not cause a page has none that could stand for others'."""
+    return pages(incident) and incident.power not in ("shadow", "ticket")
 
 
 def age(member: Member) -> tuple[datetime, str]:

@@ -31,26 +31,27 @@ class Group:
     """Keyed by what is shared. Who explains whom is a function of the members, not of how they arrived."""
 
     name, version, memory = "group", 1, Members
-    reads: tuple[type, ...] = (Due,)
+    reads: tuple[type, ...] = (Cleared,)
     order: Order = "near"
 
     def __init__(self, explaining: Explaining) -> None:
         self.explaining = explaining
 
-    def key(self, record: Due) -> str | None:
-        return record.grouping
+    def key(self, record: Cleared) -> str | None:
+        return record.due.grouping if record.by == "power" and not record.held else None
 
     def step(self, memory: Members | None, record: Any) -> Step[Members]:
         if isinstance(record, Tick):
             return _forgotten(memory, record.at)
-        if not isinstance(record, Due):
+        if not isinstance(record, Cleared):
             return Step(memory)
-        if record.grouping.startswith("alone:"):
-            return Step(memory, (Cleared(record, "group"),))
-        step = self._noted(memory, record)
-        if not record.grouping.startswith(CAUSED) or step.remember is None:
+        due = record.due
+        if due.grouping.startswith("alone:"):
+            return Step(memory, (Cleared(due, "group"),))
+        step = self._noted(memory, due)
+        if not due.grouping.startswith(CAUSED) or step.remember is None:
             return step
-        kept = _kept(step.remember, record.at)
+        kept = _kept(step.remember, due.at)
         return Step(kept, step.say, kept.until)
 
     def _noted(self, memory: Members | None, due: Due) -> Step[Members]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from ..records import PAGING, About, Incident, Severity
+from ..records import PAGING, START, About, Incident, Power, Severity
 
 TEAM_CHARS_MAX = 64
 CANARY = "canary"  # detector and owner of drills
@@ -110,6 +110,12 @@ def matching_none(inhibitions: Iterable[Inhibition], detectors: Sequence[str]) -
         yield from ((place, glob) for glob in globs)
 
 
+class Breaker(Struct, frozen=True, kw_only=True):
+    """How long agents are held back for a trouble that is not seen again."""
+
+    lease_s: float = 300.0
+
+
 class BookValues(Struct, frozen=True, kw_only=True):
     """What the book believes. `msgspec.convert(policy, BookValues, from_attributes=True)` fills those that the policy has."""
 
@@ -123,9 +129,12 @@ class BookValues(Struct, frozen=True, kw_only=True):
     upgrades: tuple[Upgrade, ...] = ()
     canary: Canary = Canary()
     detector_owners: dict[str, str] = {}  # who is owed a detector's findings, whoever owns the agent
+    breaker: Breaker = Breaker()
+    controls: dict[str, str] = {}  # by detector: what is to be done to the agents besides telling people
     runbooks: dict[str, str] = {}  # by detector: one step a line; lines that are addresses become links
     pages_url: str = ""  # how people reach the pages; empty: no links
     deployment: str = "tocsin"
+    power_start: dict[str, Power] = field(default_factory=lambda: dict(START))  # see records.starting
     policy: str = ""  # digest
 
 

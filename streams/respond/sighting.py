@@ -16,6 +16,7 @@ from .routing import BookValues, Upgrade, route
 SHELVES_MAX = 100
 SESSIONS_MAX = 20
 RELEASES_MAX = 64
+JUDGES_MAX = 20
 AGENTS_MAX = 20
 EVIDENCE_MAX = 10
 REGRESSED = "Regressed: "
@@ -33,6 +34,7 @@ class Tally(Struct, frozen=True, array_like=True):
     first: tuple[datetime, str] | None = None  # time and id of the earliest finding: it gives the title
     last: tuple[datetime, str] | None = None  # and of the latest: it gives what was observed
     severity: Severity | None = None  # the worst that its detector said: what was seen often may be more
+    judges: Timed = ()  # when each was last heard
 
 
 def opened(values: BookValues, sighted: Sighted, episode: int) -> Incident:
@@ -76,6 +78,7 @@ def absorb(
             hint=finding.hint,
             policy=finding.policy,
             last_seen=finding.at,
+            version=finding.version,
         )
     counted = replace(
         incident,
@@ -86,6 +89,7 @@ def absorb(
         evidence=_evidence(incident.evidence, finding.evidence),
         dependency=incident.dependency or finding.dependency,
         agents=tuple(sorted({*incident.agents, *finding.agents})[:AGENTS_MAX]),
+        judges=tuple(sorted(name for _, name in tally.judges)),
     )
     severity, rose = _upgraded(counted, tally.severity or finding.severity, upgrades)
     return replace(counted, severity=severity, rose=rose), tally
@@ -151,7 +155,17 @@ def _tallied(tally: Tally, finding: Finding, severity: Severity) -> Tally:
         min(tally.first or this, this),
         max(tally.last or this, this),
         worse(severity, finding.severity),
+        _heard(tally.judges, finding),
     )
+
+
+def _heard(known: Timed, finding: Finding) -> Timed:
+    """Whose word it is: of each judge the version that was heard last, and of too many those that were."""
+    last = {name: at for at, name in known}
+    for name in finding.judges:
+        last[name] = max(finding.at, last.get(name, finding.at))
+    newest_of = {name.rpartition("@")[0]: (at, name) for at, name in sorted((at, name) for name, at in last.items())}
+    return tuple(sorted(newest_of.values())[-JUDGES_MAX:])
 
 
 def _counted(tally: Tally, finding: Finding) -> tuple[tuple[tuple[datetime, str, int], ...], int]:

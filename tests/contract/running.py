@@ -142,7 +142,9 @@ def _sighted(chance: Random, at: float, who: dict[str, Any]) -> r.Sighted:
 
 def _cleared(chance: Random, at: float, who: dict[str, Any]) -> r.Cleared:
     held = chance.choice((None, None, "grouped:v1:x:y#1"))
-    by = chance.choice(("group", "silence", "owner"))
+    by = chance.choice(("power", "group", "silence", "owner"))
+    if by == "power":
+        return b.cleared(at, by=by, due=_due(chance, at, who))
     about = r.About(agent=who["session"], release=who["release"])
     told = b.incident(at, trouble=f"{chance.randrange(10_000)}", owner=who["session"], about=about)
     return b.cleared(at, by=by, held=held, due=b.due(at, incident=told, of=chance.choice((1, 1, 2))))
@@ -193,6 +195,12 @@ def _worsened(chance: Random, at: float, who: dict[str, Any]) -> r.Worsened:
     return r.Worsened(_name(chance, who), "search keeps failing", chance.choice(("critical", "medium")), b.at(at))
 
 
+def _power_changed(chance: Random, at: float, who: dict[str, Any]) -> r.PowerChanged:
+    """By number, as its evaluator said them."""
+    after = r.POWERS[int(at) % 4]
+    return r.PowerChanged(f"LLM:{who['session']}@1", int(at) + 1, chance.choice(r.POWERS), after, "numbers", b.at(at))
+
+
 SAMPLES: dict[type, Any] = {
     r.SessionStarted: _started,
     r.Heartbeat: _beat,
@@ -225,6 +233,7 @@ SAMPLES: dict[type, Any] = {
     r.Sustained: lambda c, at, who: r.Sustained(_name(c, who), b.at(at + 9), b.at(at), "a", "high"),
     r.Expired: lambda c, at, who: r.Expired(_name(c, who), c.randrange(1, 3), b.at(at)),
     r.Grouped: lambda c, at, who: b.grouped(_name(c, who), f"v1:x:{c.randrange(3)}#1", at),
+    r.PowerChanged: _power_changed,
     r.Released: lambda c, at, who: b.released(_name(c, who), at),
     r.Obligation: lambda c, at, who: b.obligation(_name(c, who), "page", c.randrange(1, 4), at=b.at(at)),
 }

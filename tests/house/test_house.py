@@ -75,6 +75,7 @@ DECIDE = (
     "intake/reasons.py",
     "learn/outcomes.py",
     "learn/cases.py",
+    "learn/judging.py",
     "learn/persons.py",
     "learn/said.py",
     "learn/flagd.py",

@@ -109,8 +109,8 @@ def events(world):
 
 
 def test_a_tick_for_an_events_group_that_comes_early_asks_again():
-    _, group, *_ = book.deciders(TOLD)
-    due = b.due(0, grouping="event:x", incident=b.incident(0))
+    _, _, group, *_ = book.deciders(TOLD)
+    due = b.cleared(by="power", due=b.due(0, grouping="event:x", incident=b.incident(0)))
     step = group.step(None, due)
     assert isinstance(step.remember, Members) and step.wake == b.at(3600)
     early = group.step(step.remember, b.tick(3599))
