@@ -64,6 +64,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_host: str = "127.0.0.1"
     web_port: int = 8080
     web_url: str = ""  # how people reach the pages; default http://host:port
+    web_names: str = ""  # further names, parted by commas, by which programs call: a service in a cluster
+    flagger_token: Secret = Secret("")  # what Flagger's hooks must show in metadata.token; empty: nothing, as the gate
+    github_url: str = "https://api.github.com"  # its API; of an enterprise server https://HOST/api/v3
+    github_token: Secret = Secret("")  # a token of the app's installation; or the app itself, which makes its own:
+    github_app: str = ""
+    github_key: Secret = Secret("")  # the app's private key, PEM
+    github_webhook_secret: Secret = Secret("")  # what /v1/github/webhook checks
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0  # 0: any free port
     call_timeout_s: float = 15.0
@@ -117,6 +124,10 @@ _SECRETS = (
     "webhook_secrets",
     "heartbeat_url",
     "token",
+    "flagger_token",
+    "github_token",
+    "github_key",
+    "github_webhook_secret",
 )
 
 
@@ -143,7 +154,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _outside(settings: Settings) -> Iterator[str]:
     """What is wrong with the lists of addresses and keys; never what they say."""
-    for key in ("pagerduty_url", "pagerduty_api"):
+    for key in ("pagerduty_url", "pagerduty_api", "github_url"):
         if why := addresses.unsafe(getattr(settings, key), plain=settings.plain_http):
             yield f"TOCSIN_{key.upper()} {why}"
     if settings.database and (why := addresses.unreadable(settings.database)):

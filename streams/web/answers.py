@@ -22,6 +22,7 @@ from .rendering import page
 log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
+PROGRAMS = ("/v1/", "/schema", "/ofrep/", "/flagd/", "/flagger/")
 AGAIN_S = "2"
 
 
@@ -42,7 +43,7 @@ def told(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     if isinstance(error, HTTPException) and status == 405:
         headers |= dict(error.headers or {})
     title = HTTPStatus(status).phrase
-    if request.url.path.startswith(("/v1/", "/schema")) or request.url.path == "/v1":
+    if request.url.path.startswith(PROGRAMS) or request.url.path == "/v1":
         return Response(Problem(title, status, detail, errors), status_code=status, media_type=PROBLEM, headers=headers)
     text = page("trouble.html", status=status, title=title, detail=detail)
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=headers)

@@ -24,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from .. import topics
 from ..database import Connection
+from ..learn import flagd, flags
 from ..learn.gates import decide
 from ..learn.inputs import Index
 from ..learn.values import gate_values
@@ -32,7 +33,7 @@ from ..respond import oncalls
 from ..respond.hearing.ears import Ears
 from ..respond.receivers.slack_wire import Wire
 from ..settings import Settings
-from . import api, hooks, pagerduty, pages
+from . import api, flagger, hooks, ofrep, pagerduty, pages
 from .answers import told
 from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
@@ -58,6 +59,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
             Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
             Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
             Router("/", route_handlers=[*hooks.HANDLERS, *pagerduty.HANDLERS]),
+            Router("/", route_handlers=[*flagger.HANDLERS, *ofrep.HANDLERS]),
             static,
         ],
         dependencies={"shop": Provide(lambda: shop, sync_to_thread=False)},
@@ -69,6 +71,8 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
             {
                 "door": keys,
                 "house": house,
+                "flagger": flagger.Flagger(house.answer, shop.recorded, settings.flagger_token, registry),
+                "flags": ofrep.Flags(shop, flags.Request, flags.evaluate, flags.evaluate_all, flagd.document),
                 "hooks": hooks.Hooks(settings, shop, ears),
                 "pagerduty": pagerduty.PagerDutyHooks(settings, shop, ears),
                 "reading": None,
@@ -79,7 +83,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
         logging_config=None,
     )
     # Around everything, so that what is not found goes out guarded too.
-    app.asgi_handler = Guard(app.asgi_handler, hosts(settings.web_host, settings.web_url))
+    app.asgi_handler = Guard(app.asgi_handler, hosts(settings.web_host, settings.web_url, settings.web_names))
     return app
 
 

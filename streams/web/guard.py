@@ -79,9 +79,9 @@ def hostname(host: str) -> str:
         return ""
 
 
-def hosts(web_host: str, web_url: str) -> set[str]:
+def hosts(web_host: str, web_url: str, further: str = "") -> set[str]:
     """The names by which this server may be called."""
-    found = {*LOOPBACK, hostname(urlsplit(web_url).netloc)}
+    found = {*LOOPBACK, hostname(urlsplit(web_url).netloc), *(hostname(one.strip()) for one in further.split(","))}
     try:
         everywhere = ipaddress.ip_address(web_host).is_unspecified
     except ValueError:

@@ -10,7 +10,7 @@ import msgspec
 from psycopg_pool import AsyncConnectionPool
 
 from ..database import Connection
-from ..learn.recording import put, record_outcome
+from ..learn.recording import put, record_outcome, recorded
 from ..records import Acknowledgement, Assignment, GateQuestion, Merge, Outcome, Silence, Split
 from . import quieting
 from .answers import Refused
@@ -35,6 +35,11 @@ class Shop:
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         return self._pool.connection()
+
+    async def recorded(self, decision: str) -> bool:
+        """Whether a decision can be looked up."""
+        async with self.connection() as conn:
+            return await recorded(conn, decision) is not None
 
     async def health(self) -> HealthDocument:
         lag_s_max = min((values.lag_s_max for values in self.gatehouse.gates.values()), default=300.0)
