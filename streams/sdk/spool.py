@@ -55,6 +55,9 @@ class Keeps(Protocol):
     def done(self, items: list[Item]) -> None: ...
     def sync(self) -> None: ...
     def close(self) -> None: ...
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's, so that its lock ends with the parent."""
+        ...
 
 
 class Memory:
@@ -84,6 +87,7 @@ class Memory:
 
     def sync(self) -> None: ...
     def close(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class Folder:
@@ -101,10 +105,14 @@ class Folder:
         self._reading: tuple[int, BinaryIO] | None = None
         self.sizes = {int(one.stem): one.stat().st_size for one in path.glob("*.log") if one.stem.isdecimal()}
         at = os.pread(self._cursor, CURSOR.size, 0)
-        segment, offset = CURSOR.unpack(at) if len(at) == CURSOR.size else (min(self.sizes, default=0), 0)
+        segment, offset = 0, 0
+        if len(at) == CURSOR.size:
+            segment, offset = CURSOR.unpack(at)
         for number in [one for one in self.sizes if one < segment]:
             self.drop(number)
-        self.segment, self.offset = (segment, offset) if segment in self.sizes else (min(self.sizes, default=0), 0)
+        known = segment in self.sizes
+        self.segment: int = segment if known else min(self.sizes, default=0)
+        self.offset: int = offset if known else 0
 
     @property
     def waiting(self) -> int:
@@ -117,15 +125,10 @@ class Folder:
         """From the cursor on. What is torn ends its segment: it was being written when its process died."""
         while self.segment in self.sizes:
             data = self._bytes()
-            items, broken = _items(data, most)
-            if items:
-                return items
-            larger = HEAD.size + int.from_bytes(data[4:8], "big") + int.from_bytes(data[8:12], "big") > len(data)
-            if data and not broken and larger and len(data) < self.sizes[self.segment] - self.offset:
-                return []  # never: an event is far smaller than what is read at once
+            items = _items(data, most)
             later = [one for one in self.sizes if one > self.segment]
-            if not later and not broken and not data:
-                return []
+            if items or not (data or later):
+                return items
             self._next(min(later, default=self.segment + 1))
         return []
 
@@ -146,6 +149,11 @@ class Folder:
         os.close(self._cursor)
         if empty:
             shutil.rmtree(self.path, ignore_errors=True)
+        self._held.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError):
+            os.close(self._cursor)
         self._held.close()
 
     def _bytes(self) -> bytes:
@@ -224,6 +232,12 @@ class Spool:
             for one in (*self.left, self._own):
                 one.release()
 
+    def abandon(self) -> None:
+        with suppress(OSError):
+            os.close(self._file)
+        for one in (*self.left, self._own):
+            one.abandon()
+
     def _write(self, data: bytes) -> bool:
         """All or nothing: half an event is taken back."""
         if self._own.sizes[self._number] >= SEGMENT_BYTES:
@@ -264,16 +278,15 @@ def _frame(item: Item) -> bytes:
     return HEAD.pack(zlib.crc32(rest), len(item.key), len(item.event)) + rest
 
 
-def _items(data: bytes, most: int) -> tuple[list[Item], bool]:
-    """And whether what follows them is no event."""
-    items, place = [], 0
+def _items(data: bytes, most: int) -> list[Item]:
+    """An event is far smaller than what is read at once: no whole one at the beginning is a torn one."""
+    items: list[Item] = []
+    place = 0
     while len(items) < most and place + HEAD.size <= len(data):
         crc, key, event = HEAD.unpack_from(data, place)
         begin, end = place + HEAD.size, place + HEAD.size + key + event
-        if end > len(data):
-            return items, len(data) < READ_BYTES
-        if zlib.crc32(data[begin:end]) != crc:
-            return items, True
+        if end > len(data) or zlib.crc32(data[begin:end]) != crc:
+            break
         items.append(Item(data[begin : begin + key], data[begin + key : end]))
         place = end
-    return items, bool(not items and data)
+    return items

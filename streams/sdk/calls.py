@@ -1,0 +1,190 @@
+"""One call of a model or a tool: asked of the breaker before, told as an event after, whatever became of it."""
+
+from __future__ import annotations
+
+import time
+from contextvars import Token
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from ..records import (
+    Activity,
+    Effect,
+    Error,
+    LlmCalled,
+    LlmCalledData,
+    Money,
+    Resource,
+    Status,
+    Tokens,
+    Tool,
+    ToolCalled,
+    ToolCalledData,
+)
+from .fields import money
+from .hashing import canonical
+from .session import ENDS, Session, within, without
+from .skeleton import error
+
+HALTED = "AgentHalted"
+
+
+class Call:
+    """A context manager for threads and tasks. What it raises is what was raised within, or AgentHalted before."""
+
+    waits: ClassVar[str]
+
+    def __init__(self, session: Session, what: str, fields: dict[str, Any]) -> None:
+        self.session, self.what, self.fields = session, what, fields
+        self.id = session.new_id()
+        self._status: Status | None = None
+        self._began, self._tokens = 0.0, list[Token[Any]]()
+        self._outer: Activity | None = None
+
+    def __enter__(self) -> Self:
+        self._checked()
+        self._tokens.append(within(self.id))
+        self._outer, self.session.activity = (
+            self.session.activity,
+            Activity(self.waits, self.what[:1024], datetime.now(UTC)),
+        )
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, _: TracebackType | None) -> None:
+        told = {"duration_ms": int(1000 * (time.perf_counter() - self._began)), **self.fields}
+        self.session.activity = self._outer
+        without(self._tokens)
+        status = self._status or Status.ok
+        if raised is not None:
+            status = _status(raised)
+            told.setdefault("error", error(raised, self.session.emitter.errors))
+        self.say(status, told)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, raised, at)
+
+    def set(self, **fields: Any) -> None:
+        """Further fields of the event, known only now."""
+        self.fields.update(fields)
+
+    def failed(self, why: Error | BaseException | str, status: Status | str = "error") -> None:
+        """It did not raise, and still it did not work."""
+        self._status = Status(status)
+        if isinstance(why, BaseException):
+            self.fields["error"] = error(why, self.session.emitter.errors)
+        else:
+            self.fields["error"] = why if isinstance(why, Error) else Error(why[:1000])
+
+    def cost(self, amount: Money | Any, currency: str = "USD") -> None:
+        try:
+            self.fields["cost"] = amount if isinstance(amount, Money) else money(amount, currency)
+        except Exception as wrong:
+            self.session.emitter.failed(wrong)
+
+    def say(self, status: Status, told: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def tool_name(self) -> str:
+        return ""
+
+    def _checked(self) -> None:
+        breaker = self.session.emitter.breaker
+        if breaker is None:
+            return
+        ctx = self.session.ctx
+        try:
+            breaker.check(agent=ctx.agent.id, release=ctx.agent.version, session=ctx.root, tool=self.tool_name())
+        except Exception as halted:
+            if type(halted).__name__ != HALTED:  # the breaker's own trouble never stops an agent
+                self.session.emitter.failed(halted)
+                return
+            self._refused(halted)
+            raise
+
+    def _refused(self, halted: Any) -> None:
+        """A heartbeat, not a denied permission: nobody was asked, and a stop of ours must not look like an agent that
+        goes beyond its rights to those who watch denials. `breaker_seen` is the field for it.
+        """
+        seq = getattr(halted, "seq", None) or getattr(halted, "control_seq", None) or 0
+        scope = str(getattr(halted, "scope", ""))
+        self.session.heartbeat(
+            "paused",
+            breaker_seen=f"{seq} {scope}"[:1024],
+            activity=Activity(self.waits, self.what[:1024], datetime.now(UTC)),
+            numbers={"control_seq": float(seq)},
+        )
+
+
+class ModelCall(Call):
+    waits = "model"
+
+    def __init__(self, session: Session, model: tuple[str, str], fields: dict[str, Any]) -> None:
+        super().__init__(session, "/".join(model), fields)
+        self._provider, self._model = model
+
+    def tokens(self, read: int, written: int, **more: int) -> None:
+        """As the provider counts them: input includes the cache, output the reasoning. `cache_read`, `reasoning`, …"""
+        try:
+            self.fields["tokens"] = Tokens(read, written, **more)
+        except Exception as wrong:
+            self.session.emitter.failed(wrong)
+
+    def say(self, status: Status, told: dict[str, Any]) -> None:
+        self.session._call(  # noqa: SLF001 - of one piece
+            LlmCalled, LlmCalledData, told, id=self.id, provider=self._provider, model=self._model, status=status
+        )
+
+
+class ToolCall(Call):
+    waits = "tool"
+
+    def __init__(self, session: Session, tool: Tool, args: Any, fields: dict[str, Any]) -> None:
+        super().__init__(session, tool.name, fields)
+        self._tool = tool
+        if args is not None:
+            self._hash("args_hash", args)
+
+    def result(self, value: Any) -> None:
+        """Only its hash, its size and whether there is anything in it are told."""
+        self._hash("result_hash", value)
+        try:
+            self.fields.setdefault("result_bytes", len(canonical(value)))
+            if value is None or value in ("", [], {}):
+                self.fields.setdefault("empty", True)
+        except Exception as wrong:
+            self.session.emitter.failed(wrong)
+
+    def effect(self, kind: str, target: str | None = None, **more: Any) -> None:
+        """What it changed outside: `reversible`, `customer_data`, `ref`."""
+        self.fields["effect"] = Effect(kind, target, **more)
+
+    def touched(self, uri: str, op: str = "read") -> None:
+        self.fields.setdefault("resources", []).append(Resource(uri, op))
+
+    def tool_name(self) -> str:
+        return self._tool.name
+
+    def say(self, status: Status, told: dict[str, Any]) -> None:
+        self.session._call(ToolCalled, ToolCalledData, told, id=self.id, tool=self._tool, status=status)  # noqa: SLF001
+
+    def _hash(self, name: str, value: Any) -> None:
+        try:
+            self.fields.setdefault(name, self.session.emitter.hash(value))
+        except Exception as wrong:
+            self.session.emitter.failed(wrong)
+
+
+def _status(raised: BaseException) -> Status:
+    if isinstance(raised, ENDS):
+        return Status.cancelled
+    if isinstance(raised, TimeoutError):
+        return Status.timeout
+    denied = isinstance(raised, PermissionError) or type(raised).__name__ in (HALTED, "NotApproved")
+    return Status.denied if denied else Status.error
