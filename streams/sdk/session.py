@@ -157,7 +157,7 @@ class Session:
         self.heartbeat("waiting" if self.activity is not None else "running")
 
     def llm_called(self, provider: str, model: str, status: Status | str = "ok", **fields: Unpack[ModelFields]) -> str:
-        told = {"provider": provider, "model": model, "status": Status(status)}
+        told: dict[str, Any] = {"provider": provider, "model": model, "status": Status(status)}
         return self._call(LlmCalled, LlmCalledData, fields, **told)
 
     def tool_called(self, tool: Tool | str, status: Status | str = "ok", **fields: Unpack[ToolFields]) -> str:
@@ -184,13 +184,13 @@ class Session:
     def eval_scored(
         self, evaluator: Evaluator | str, status: Status | str = "ok", **fields: Unpack[ScoreFields]
     ) -> str:
-        told = {"evaluator": evaluator_named(evaluator), "status": Status(status)}
+        told: dict[str, Any] = {"evaluator": evaluator_named(evaluator), "status": Status(status)}
         return self._say(EvalScored, EvalScoredData, fields, **told)
 
     def checkpoint_recorded(
         self, checkpoint_id: str, op: str = "create", result: Status | str = "ok", **fields: Unpack[CheckpointFields]
     ) -> str:
-        told = {"checkpoint_id": checkpoint_id, "op": op, "result": Status(result)}
+        told: dict[str, Any] = {"checkpoint_id": checkpoint_id, "op": op, "result": Status(result)}
         return self._say(CheckpointRecorded, CheckpointRecordedData, fields, **told)
 
     def end(self, status: SessionStatus | str = "succeeded", reason: str = "", **fields: Unpack[EndedFields]) -> None:
