@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+from psycopg.types.json import Jsonb
+
 from ..database import Connection
-from ..records import Outcome
+from ..records import Notice, Outcome
 from .following import gone, moved
 from .jira import JiraReader
-from .recording import record_outcome
-from .ticket import Known, Mover, TicketRead
+from .recorder import Recorder
+from .recording import put
+from .ticket import Comment, Known, Mover, TicketRead
 
 log = logging.getLogger(__name__)
 
@@ -20,25 +24,28 @@ GONE_AFTER = timedelta(minutes=10)
 TICKETS_MAX = 5000
 
 # A decided incident is read for a month more: people reopen tickets and change their minds. What a merged one's ticket
-# says is our own closing of a duplicate. The book says who decided: `name (source)`.
+# says is our own closing of a duplicate. The book says who decided: `name (source)`. Comments are read where the
+# tracker says that the ticket was touched.
 WATCHED = """
 SELECT DISTINCT ON (i.id) i.id, o.reference, o.id AS obligation, o.url, COALESCE(t.id, '') AS number, COALESCE(t.turn, 0), COALESCE(t.done, false), t.outcome, t.fixed_in,
-    t.missing_since, i.outcome IS NOT NULL AND COALESCE(i.body->>'resolved_by', '') !~ 'jira[)]?$', t.read_at
+    t.missing_since, COALESCE(i.outcome, 'unspecified') <> 'unspecified' AND COALESCE(i.body->>'resolved_by', '') !~ 'jira[)]?$', t.read_at,
+    COALESCE(t.updated, ''), COALESCE(t.heard, '{}'), COALESCE(t.detail, ''), i.stage
 FROM incidents i
 JOIN obligations o ON o.incident = i.id AND o.kind = 'ticket' AND o.state = 'done' AND o.reference IS NOT NULL
 LEFT JOIN tickets t ON t.incident = i.id
-WHERE i.stage NOT IN ('merged', 'closed') AND t.gone_at IS NULL
-    AND (i.stage <> 'resolved' OR i.updated_at > now() - interval '30 days')
+WHERE i.stage <> 'merged' AND t.gone_at IS NULL
+    AND (i.stage NOT IN ('resolved', 'closed') OR i.updated_at > now() - interval '30 days')
     AND i.detector <> 'canary'
 ORDER BY i.id, o.ordinal
 """
 OLDEST_FIRST = f"SELECT * FROM ({WATCHED}) watched ORDER BY read_at NULLS FIRST LIMIT {TICKETS_MAX}"  # noqa: S608 - no value in it
 SAME = "UPDATE tickets SET read_at = now(), missing_since = NULL WHERE incident = ANY(%s)"
 CHANGED = """
-INSERT INTO tickets (incident, reference, id, key, status, done, outcome, fixed_in, read_at, turn)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, now(), 1)
+INSERT INTO tickets (incident, reference, id, key, status, updated, heard, done, outcome, fixed_in, detail, read_at, turn)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), 1)
 ON CONFLICT (incident) DO UPDATE SET reference = EXCLUDED.reference, id = EXCLUDED.id, key = EXCLUDED.key, status = EXCLUDED.status,
-    done = EXCLUDED.done, outcome = EXCLUDED.outcome, fixed_in = EXCLUDED.fixed_in, read_at = now(),
+    updated = EXCLUDED.updated, heard = EXCLUDED.heard, done = EXCLUDED.done, outcome = EXCLUDED.outcome,
+    fixed_in = EXCLUDED.fixed_in, detail = EXCLUDED.detail, read_at = now(),
     missing_since = NULL, turn = tickets.turn + 1
 WHERE tickets.turn = %s
 RETURNING turn
@@ -65,6 +72,10 @@ class Watched(NamedTuple):
     missing_since: datetime | None
     elsewhere: bool
     read_at: datetime | None
+    updated: str
+    heard: dict[str, str]
+    detail: str
+    stage: str
 
     @property
     def name(self) -> str:
@@ -72,7 +83,18 @@ class Watched(NamedTuple):
 
     @property
     def known(self) -> Known:
-        return Known(self.done, self.outcome, self.fixed_in, self.elsewhere)  # type: ignore[arg-type]
+        return Known(self.done, self.outcome, self.fixed_in, self.elsewhere, self.detail)  # type: ignore[arg-type]
+
+
+class Heard(Protocol):
+    """What comments come to."""
+
+    @property
+    def outcomes(self) -> Sequence[Outcome]: ...
+    @property
+    def notices(self) -> Sequence[Notice]: ...
+    @property
+    def heard(self) -> dict[str, str]: ...
 
 
 class Judge(Protocol):
@@ -82,12 +104,14 @@ class Judge(Protocol):
 
     def remembered(self, read: TicketRead, known: Known) -> Known: ...
 
+    def heard(self, incident: str, comments: Sequence[Comment], before: Mapping[str, str]) -> Heard: ...
+
 
 class Polling:
     """One turn reads every watched ticket once. Raises TrackerAway when the site can't be read: nothing changes then."""
 
-    def __init__(self, reader: JiraReader, judge: Judge, topic: str) -> None:
-        self._reader, self._judge, self._topic = reader, judge, topic
+    def __init__(self, reader: JiraReader, judge: Judge, recorder: Recorder) -> None:
+        self._reader, self._judge, self._recorder = reader, judge, recorder
 
     async def turn(self, conn: Connection, only: Sequence[str] = ()) -> list[Outcome]:
         """What people decided since the last turn, already written down. `only`: of these tickets, by number or key."""
@@ -103,30 +127,41 @@ class Polling:
             if read is None:
                 continue
             known = self._judge.remembered(read, one.known)
-            before = (one.done, one.outcome, one.fixed_in, one.number, one.reference)
-            if one.turn and (known.done, known.outcome, known.fixed_in, read.id, read.key) == before:
+            before = (one.done, one.outcome, one.fixed_in, one.detail, one.number, one.reference, one.updated)
+            after = (known.done, known.outcome, known.fixed_in, known.detail, read.id, read.key, read.updated)
+            if one.turn and after == before:
                 same.append(one.incident)
-            elif outcome := await self._changed(conn, one, read, known):
-                said.append(outcome)
+            else:
+                said += await self._changed(conn, one, read, known)
         await conn.execute(SAME, [same])
         await self._missing(conn, [one for one in watched if found[one.name] is None])
         return said
 
-    async def _changed(self, conn: Connection, one: Watched, read: TicketRead, known: Known) -> Outcome | None:
-        now = datetime.now(UTC)
-        touched = read.done or one.done
-        by = await self._reader.mover(read, now) if touched else Mover("", now)
-        outcome = self._judge.outcome(one.incident, one.known, read, by)
-        state = (read.status, known.done, known.outcome, known.fixed_in, one.turn)
-        row = (one.incident, one.reference, read.id, read.key, *state)
+    async def _changed(self, conn: Connection, one: Watched, read: TicketRead, known: Known) -> list[Outcome]:
+        """What was said in comments and by the ticket itself, in the order in which it was said."""
+        touched = not one.turn or read.updated != one.updated
+        comments = await self._reader.comments(read) if touched else []
+        heard = self._judge.heard(one.incident, comments, one.heard)
+        stated = await self._stated(one, read, in_words=bool(heard.outcomes))
+        said = sorted([*heard.outcomes, *([stated] if stated else [])], key=lambda outcome: outcome.at)
+        state = (read.status, read.updated, Jsonb(heard.heard), known.done, known.outcome, known.fixed_in, known.detail)
+        row = (one.incident, one.reference, read.id, read.key, *state, one.turn)
         async with conn.transaction():
             if not await (await conn.execute(CHANGED, row)).fetchone():
-                return None  # another process has read it meanwhile, and said what there was to say
+                return []  # another process has read it meanwhile, and said what there was to say
             if read.key and read.key != one.reference:
                 await moved(conn, one, read.key)
-            if outcome is not None:
-                await record_outcome(conn, self._topic, outcome)
-        return outcome
+            for notice in heard.notices:
+                await put(conn, notice)
+            return [await self._recorder.record(conn, outcome) for outcome in said]
+
+    async def _stated(self, one: Watched, read: TicketRead, *, in_words: bool) -> Outcome | None:
+        now = datetime.now(UTC)
+        by = await self._reader.mover(read, now) if read.done or one.done else Mover("", now)
+        if one.stage == "closed" and by.ours:
+            return None  # we closed it ourselves, because nobody said anything
+        known = replace(one.known, elsewhere=one.known.elsewhere or in_words)
+        return self._judge.outcome(one.incident, known, read, by)
 
     async def _missing(self, conn: Connection, missing: list[Watched]) -> None:
         """A ticket is gone when it was not there twice, ten minutes apart, and it is not we who were locked out."""
@@ -153,26 +188,3 @@ class Polling:
 async def hinted(conn: Connection) -> list[str]:
     """Takes the hints. One that is lost here costs until the next reading of everything."""
     return [name for (name,) in await (await conn.execute("DELETE FROM hinted RETURNING ticket")).fetchall()]
-
-
-class Mapped:
-    """A Judge of two functions and the policy's names of resolutions."""
-
-    def __init__(self, decide: Decide, remembered: Remember, mapping: Mapping[str, str]) -> None:
-        self._decide, self._remembered, self._mapping = decide, remembered, mapping
-
-    def outcome(self, incident: str, known: Known, read: TicketRead, by: Mover) -> Outcome | None:
-        return self._decide(incident, known, read, self._mapping, by)
-
-    def remembered(self, read: TicketRead, known: Known) -> Known:
-        return self._remembered(read, known, self._mapping)
-
-
-class Decide(Protocol):
-    def __call__(
-        self, incident: str, known: Known, read: TicketRead, mapping: Mapping[str, str], by: Mover
-    ) -> Outcome | None: ...
-
-
-class Remember(Protocol):
-    def __call__(self, read: TicketRead, known: Known, mapping: Mapping[str, str]) -> Known: ...

@@ -14,6 +14,7 @@ from ..records import (
     GateInputs,
     GateValues,
     Merge,
+    Notice,
     Outcome,
     Silence,
     Split,
@@ -60,19 +61,22 @@ async def recorded(conn: Connection, decision_id: str) -> bytes | None:
     return bytes(row[0]) if row else None
 
 
-async def record_outcome(conn: Connection, topic: str, outcome: Outcome) -> None:
+async def record_outcome(conn: Connection, topic: str, outcome: Outcome, *, book: bool = True) -> None:
     """History, the book's inbox, learn's and the export. Inside the caller's transaction, if there is one."""
     of = outcome
     body = Jsonb(msgspec.to_builtins(outcome))
     row = (of.incident, of.outcome, of.at, of.actor, of.source, of.fixed_in, of.reason, of.reopened, body)
     async with conn.transaction():
         await conn.execute(OUTCOME, row)
-        await put(conn, outcome)
+        if book:
+            await put(conn, outcome)
         await tell(conn, outcome)
         await publish(conn, topic, outcome.incident, msgspec.json.encode(outcome))
 
 
-async def put(conn: Connection, record: Outcome | Acknowledgement | Assignment | Split | Merge | Silence) -> None:
+async def put(
+    conn: Connection, record: Outcome | Acknowledgement | Assignment | Split | Merge | Silence | Notice
+) -> None:
     """Tell the book."""
     await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [Jsonb(msgspec.to_builtins(record))])
 

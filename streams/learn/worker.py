@@ -23,12 +23,16 @@ from ..records import DeadLetter, Position
 from ..records.deadletters import appended
 from ..settings import Settings
 from ..settle import LogReader, Read, positions
-from . import gates, outcomes
+from . import gates
 from .counting import READER, Counting, Names
 from .deciders import Wired, writers
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
-from .polling import Mapped, Polling, hinted
+from .judging import Judging
+from .outcomes import Rules
+from .persons import Persons
+from .polling import Polling, hinted
+from .recorder import Recorder
 from .recording import forget
 from .settling import Settling, settle_for_ever
 from .standing import Standing
@@ -58,7 +62,9 @@ class Learn:
         self._redactor = Redactor()
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
         self._standing = Standing(values, Index, gates.decide, topics.GATES.name, registry)
-        self._judge = Mapped(outcomes.decide, outcomes.remembered, policy.outcomes)
+        persons = Persons(policy.people)
+        self._judge = Judging(policy.outcomes, persons)
+        self._recorder = Recorder(topics.OUTCOMES.name, Rules(persons, policy.calibration.bulk_max))
         self._read_s = time.time()
         self._counted = Counter("tocsin_learn_records", "Exposure and delivery records counted", registry=registry)
         self._refused = Counter("tocsin_learn_refused", "Records that became dead letters", registry=registry)
@@ -167,7 +173,7 @@ class Learn:
             cloud=given.jira_cloud,
             timeout_s=given.call_timeout_s,
         )
-        polling = Polling(reader, self._judge, topics.OUTCOMES.name)
+        polling = Polling(reader, self._judge, self._recorder)
         await reader.start()
         try:
             async with Hint(given.database, "hinted") as hint:

@@ -3,6 +3,7 @@
 
 ALTER TABLE tickets ADD COLUMN IF NOT EXISTS updated text NOT NULL DEFAULT '';  -- as the tracker wrote it, when it was last read
 ALTER TABLE tickets ADD COLUMN IF NOT EXISTS heard jsonb NOT NULL DEFAULT '{}';  -- comment -> what was heard in it
+ALTER TABLE tickets ADD COLUMN IF NOT EXISTS detail text NOT NULL DEFAULT '';  -- what else the ticket said: a due date, a link
 
 ALTER TABLE outcomes ADD COLUMN IF NOT EXISTS confirmed_by text;  -- a person stands by it: it counts for calibration
 ALTER TABLE outcomes ADD COLUMN IF NOT EXISTS confirmed_at timestamptz;

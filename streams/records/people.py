@@ -41,16 +41,6 @@ class Outcome(Struct, frozen=True, tag="outcome", tag_field="record", omit_defau
     )
 
 
-class Unclear(Struct, frozen=True, tag="unclear", tag_field="record", omit_defaults=True):
-    """Somebody tried to say an outcome under the ticket and it could not be understood: they are answered, once."""
-
-    incident: str
-    what: str  # what they wrote, as far as it matters
-    right: str  # what would be right
-    at: datetime
-    actor: str = ""
-
-
 class Acknowledgement(Struct, frozen=True, tag="acknowledgement", tag_field="record", omit_defaults=True):
     incident: str
     at: datetime

@@ -8,9 +8,12 @@ import pytest
 from learn.booking import book, owe, sighted
 
 from streams.database import connect, migrate
-from streams.learn import outcomes
 from streams.learn.jira import JiraReader, TrackerAway
-from streams.learn.polling import GONE_AFTER, Mapped, Polling
+from streams.learn.judging import Judging
+from streams.learn.outcomes import Rules
+from streams.learn.persons import Persons
+from streams.learn.polling import GONE_AFTER, Polling
+from streams.learn.recorder import Recorder
 from streams.sandbox.jira import SandboxJira
 
 
@@ -27,7 +30,9 @@ class Site:
     def __init__(self, conn, jira, url, cloud):
         self.conn, self.jira, self.url = conn, jira, url
         self.reader = JiraReader(url, "tocsin@example.com", "sandbox", cloud=cloud)
-        self.polling = Polling(self.reader, Mapped(outcomes.decide, outcomes.remembered, {}), "tocsin.outcomes")
+        self.polling = Polling(
+            self.reader, Judging({}, Persons()), Recorder("tocsin.outcomes", Rules(Persons(), 10))
+        )
         self.incident = sighted()
 
     async def open(self, project="OPS"):

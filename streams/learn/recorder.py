@@ -1,0 +1,147 @@
+"""Writes down what a person decided: as a whole, by whom, whether in bulk or under pressure, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+from psycopg.types.json import Jsonb
+
+from ..database import Connection
+from ..records import Confirmed, Merge, Outcome
+from .recording import put, record_outcome, tell
+
+MINUTE = timedelta(minutes=1)
+TICK = timedelta(microseconds=1)
+CROWD_MAX = 2000
+BY_NOBODY = ("parent", "book")
+# Two decisions of one person wait for each other: whether there are many of them is counted one after another.
+ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 8242))"
+BESIDE = """
+SELECT DISTINCT ON (incident) incident, at, COALESCE((body->>'bulk')::boolean, false), body::text FROM outcomes
+WHERE actor = %s AND at BETWEEN %s AND %s AND NOT reopened AND incident <> %s AND body IS NOT NULL
+ORDER BY incident, id DESC LIMIT %s
+"""
+# Whose promotion an incident blocks: who wrote the release, and who asked the gate for it.
+WANTING = """
+SELECT DISTINCT who FROM (
+    SELECT d.agent, d.release, d.id FROM gate_states s JOIN decisions d ON d.id = s.decision
+    WHERE s.state = 'block' AND convert_from(d.document, 'UTF8')::jsonb->'reasons' @> %s
+) blocked
+JOIN releases r ON r.agent = blocked.agent AND r.release = blocked.release
+CROSS JOIN LATERAL (
+    SELECT r.body->'author'->>'id' AS who
+    UNION SELECT convert_from(d.inputs, 'UTF8')::jsonb->'question'->>'requested_by' FROM decisions d
+    WHERE d.agent = blocked.agent AND d.release = blocked.release AND d.as_of > now() - interval '7 days'
+) people
+WHERE who <> ''
+"""
+ORIGINAL = """
+SELECT id FROM incidents
+WHERE (id = %(of)s OR ticket = %(of)s) AND id <> %(incident)s AND stage IN ('open', 'acknowledged', 'mitigated')
+ORDER BY opened_at DESC LIMIT 1
+"""
+UNCONFIRMED = """
+SELECT DISTINCT ON (o.incident) o.incident, o.body::text FROM outcomes o
+WHERE o.incident = ANY(%s) AND o.body IS NOT NULL ORDER BY o.incident, o.id DESC
+"""
+STOOD_BY = """
+UPDATE outcomes SET confirmed_by = %s, confirmed_at = %s
+WHERE id IN (SELECT max(id) FROM outcomes WHERE incident = ANY(%s) GROUP BY incident)
+"""
+
+
+class Rules(Protocol):
+    """What deciders make of an outcome before it is written down. Handed in: this file does not decide."""
+
+    def complete(self, of: Outcome, dependency: str) -> Outcome: ...
+
+    def crowd(self, of: Outcome, others: Iterable[tuple[str, datetime]]) -> frozenset[str]: ...
+
+    def pressed(self, of: Outcome, wanting: Iterable[str]) -> bool: ...
+
+
+class SamePerson(Exception):
+    """What somebody said under pressure is not confirmed by the same person."""
+
+
+class Recorder:
+    def __init__(self, topic: str, rules: Rules) -> None:
+        self._topic, self._rules = topic, rules
+
+    async def record(self, conn: Connection, given: Outcome) -> Outcome:
+        """All or nothing, in the caller's transaction if there is one. Answers the outcome as it was written down."""
+        async with conn.transaction():
+            outcome = self._rules.complete(given, await _dependency(conn, given.incident))
+            if outcome.reopened or outcome.source in BY_NOBODY:
+                await record_outcome(conn, self._topic, outcome)
+                return outcome
+            outcome, others = await self._counted(conn, outcome)
+            if outcome.outcome == "false_positive":
+                wanting = await _wanting(conn, outcome.incident)
+                outcome = replace(outcome, pressed=self._rules.pressed(outcome, wanting))
+            await self._written(conn, outcome)
+            for other in others:
+                await record_outcome(conn, self._topic, other, book=False)
+        return outcome
+
+    async def confirm(self, conn: Connection, given: Confirmed) -> tuple[str, ...]:
+        """Those that had waited for it. One that was said under pressure is said again by this person; raises SamePerson."""
+        async with conn.transaction():
+            rows = await (await conn.execute(UNCONFIRMED, [list(given.incidents)])).fetchall()
+            last = [msgspec.json.decode(body, type=Outcome) for _, body in rows]
+            bulk = tuple(one.incident for one in last if one.bulk and not one.pressed and not one.reopened)
+            pressed = [one for one in last if one.pressed and not one.reopened]
+            for one in pressed:
+                again = replace(one, at=given.at, actor=given.actor, source=given.source, pressed=False, bulk=False)
+                again = self._rules.complete(again, "")
+                if self._rules.pressed(again, [one.actor, *await _wanting(conn, one.incident)]):
+                    raise SamePerson(one.incident)
+                await record_outcome(conn, self._topic, again)
+            if bulk:
+                await conn.execute(STOOD_BY, [given.actor, given.at, list(bulk)])
+                await tell(conn, replace(given, incidents=bulk))
+        return (*bulk, *(one.incident for one in pressed))
+
+    async def _counted(self, conn: Connection, outcome: Outcome) -> tuple[Outcome, list[Outcome]]:
+        """In bulk or not, and those before it that turn out to have been the beginning of it: they are said again."""
+        await conn.execute(ALONE, [outcome.actor])
+        bounds = (outcome.at - MINUTE, outcome.at + MINUTE, outcome.incident, CROWD_MAX)
+        rows = await (await conn.execute(BESIDE, [outcome.actor, *bounds])).fetchall()
+        crowd = self._rules.crowd(outcome, [(name, at) for name, at, _, _ in rows])
+        if outcome.incident not in crowd:
+            return outcome, []
+        first = [body for name, _, bulk, body in rows if name in crowd and not bulk]
+        others = [msgspec.json.decode(body, type=Outcome) for body in first]
+        return replace(outcome, bulk=True), [
+            replace(one, bulk=True, at=max(one.at + TICK, outcome.at)) for one in others
+        ]
+
+    async def _written(self, conn: Connection, outcome: Outcome) -> None:
+        """A duplicate of what is still open becomes a part of it, and ends as it does."""
+        parent = await _original(conn, outcome) if outcome.outcome == "duplicate" and outcome.duplicate_of else None
+        await record_outcome(conn, self._topic, outcome, book=parent is None)
+        if parent is not None:
+            why = outcome.reason or "a duplicate of it"
+            await put(conn, Merge(outcome.incident, parent, outcome.at, outcome.actor, outcome.source, why))
+
+
+async def _dependency(conn: Connection, incident: str) -> str:
+    query = "SELECT COALESCE(body->>'dependency', '') FROM incidents WHERE id = %s"
+    row = await (await conn.execute(query, [incident])).fetchone()
+    return str(row[0]) if row else ""
+
+
+async def _wanting(conn: Connection, incident: str) -> list[str]:
+    blocking = Jsonb([{"effect": "block", "detail": {"incident": incident}}])
+    rows = await (await conn.execute(WANTING, [blocking])).fetchall()
+    return [str(who) for (who,) in rows]
+
+
+async def _original(conn: Connection, outcome: Outcome) -> str | None:
+    given = {"of": outcome.duplicate_of, "incident": outcome.incident}
+    row = await (await conn.execute(ORIGINAL, given)).fetchone()
+    return str(row[0]) if row else None
