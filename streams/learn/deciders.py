@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from ..policy import Policy
 from ..records import (
     ApprovalAnswered,
@@ -23,10 +25,14 @@ from ..records import (
     Override,
     OverrideApproved,
     OverrideEnded,
+    Probed,
 )
 from ..respond import book
 from ..step import Decider
 from . import ruling
+from .commanding import Commanding
+from .controls import Controls
+from .desks import Values as BreakerValues
 from .overriding import Freezing, Overriding
 from .settling import Write
 
@@ -40,6 +46,7 @@ TOLD = (
     | OverrideEnded
     | Freeze
     | ControlAsked
+    | Probed
     | ApprovalAsked
     | ApprovalAnswered
     | CaseWritten
@@ -62,15 +69,17 @@ class Wired:
         return book.Woken(decider, key, at)
 
 
-def deciders(_policy: Policy) -> tuple[Decider[Any], ...]:
+def deciders(policy: Policy) -> tuple[Decider[Any], ...]:
     """In the order in which they answer. What one says, the others read in the same transaction."""
-    return (Overriding(), Freezing())
+    controls = Controls(msgspec.convert(policy.breaker, BreakerValues, from_attributes=True))
+    return (Overriding(), Freezing(), controls)
 
 
-def writers() -> dict[type, Write]:
+def writers(commanding: Commanding) -> dict[type, Write]:
     """Who writes down what deciders say."""
     return {
         Overridden: ruling.overridden,
         Frozen: ruling.frozen,
         Notice: ruling.noticed,
+        **commanding.writers(),
     }

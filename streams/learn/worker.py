@@ -24,11 +24,13 @@ from ..records.deadletters import appended
 from ..settings import Settings
 from ..settle import LogReader, Read, positions
 from . import gates
+from .commanding import Commanding
 from .counting import READER, Counting, Names
 from .deciders import Wired, writers
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
 from .judging import Judging
+from .leading import Leading, settings_key
 from .outcomes import Rules
 from .persons import Persons
 from .polling import Polling, hinted
@@ -60,6 +62,7 @@ class Learn:
         self._settings, self._policy, self._progress, self._stop = settings, policy, progress, stop
         self._exposure = topics.named(topics.EXPOSURE, settings.generation)
         self._redactor = Redactor()
+        self._commanding = Commanding(topics.CONTROL.name, settings_key(settings.control_key))
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
         self._standing = Standing(values, Index, gates.decide, topics.GATES.name, registry)
         persons = Persons(policy.people)
@@ -89,7 +92,8 @@ class Learn:
             if not await self._entered(stack, lock):
                 return
             async with asyncio.TaskGroup() as group:
-                loops = [self._count, self._watch, self._settle, *([self._poll] if self._settings.jira_url else [])]
+                loops = [self._count, self._watch, self._settle, self._lead]
+                loops += [self._poll] if self._settings.jira_url else []
                 tasks = [group.create_task(self._connected(loop)) for loop in loops]
                 while not self._stop.is_set():
                     await lock.conn.execute("SELECT 1")  # the lock ends with its connection
@@ -111,9 +115,16 @@ class Learn:
             await loop(conn)
 
     async def _settle(self, conn: Connection) -> None:
-        settling = Settling(Wired(self._policy), writers(), topics.DEADLETTERS.name)
+        settling = Settling(Wired(self._policy), writers(self._commanding), topics.DEADLETTERS.name)
         async with Hint(self._settings.database, "learn_inbox") as hint:
             await settle_for_ever(settling, conn, hint, self._progress)
+
+    async def _lead(self, conn: Connection) -> None:
+        leading = Leading(self._commanding)
+        async with Hint(self._settings.database, "obligations") as hint:
+            while True:
+                await leading.turn(conn)
+                await hint.wait(AGAIN_S)
 
     async def _count(self, conn: Connection) -> None:
         counting = Counting(Names(self._exposure, topics.DEADLETTERS.name, self._settings.generation), self._bury)

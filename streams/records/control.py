@@ -57,11 +57,12 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     tool_deny: tuple[str, ...] = ()
 
 
-class Probe(Struct, frozen=True):
+class Probe(Struct, frozen=True, omit_defaults=True):
     """Half open: this share of sessions goes ahead, and so many must be clean."""
 
     ratio: float = 0.05
     min_ok: int = 10
+    since: datetime | None = None
 
 
 class Beneath(Struct, frozen=True, omit_defaults=True):
@@ -180,12 +181,3 @@ class Probed(Struct, frozen=True, tag="probed", tag_field="record"):
     since: datetime  # when that was
     sessions: int
     at: datetime
-
-
-class Controlled(Struct, frozen=True, tag="controlled", tag_field="record", omit_defaults=True):
-    """What was done to agents because of an incident, in words: told to the book."""
-
-    incident: str
-    what: str
-    at: datetime
-    done: bool = True  # False: it was wanted, and not done

@@ -98,6 +98,7 @@ def values_of(policy: Policy, pages: str) -> BookValues:
     more = {
         "runbooks": runbooks,
         "detector_owners": named | {CANARY: CANARY},
+        "controls": {name: stanza.control for name, stanza in policy.detectors.items() if stanza.control},
         "pages_url": pages,
         "power_start": policy.calibration.starts,
         "policy": policy.digest,

@@ -48,6 +48,7 @@ class WiredBook:
             owners=(*believed.owners, *msgspec.convert(drill_owner(policy), tuple[Owner, ...], from_attributes=True)),
             detector_owners={name: stanza.owner for name, stanza in policy.detectors.items() if stanza.owner}
             | {CANARY: CANARY},
+            controls={name: stanza.control for name, stanza in policy.detectors.items() if stanza.control},
             pages_url=settings.pages,
             deployment=settings.deployment,
             policy=policy.digest,
