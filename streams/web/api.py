@@ -11,18 +11,20 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from ..learn.recording import recorded
 from ..records import GateDecision, GateQuestion
-from . import people
+from . import gate_people, people
 from .answers import Documented, Refused
 from .described import ASKING, READING
 from .documents import (
     PRINTABLE,
-    GateQuestionGiven,
     HealthDocument,
     IncidentDetail,
     Incidents,
+    Line,
     PolicyChanges,
     PolicyDocument,
 )
+from .gate_desk import GateDesk
+from .gate_documents import OneQuestion, QuestionsGiven
 from .policies import changes, content
 from .reading import Wanted, incidents
 from .shop import Shop
@@ -30,6 +32,7 @@ from .shop import Shop
 SILENCE_MAX = timedelta(days=90)
 MATCHERS = frozenset(("agent", "detector", "environment", "owner", "incident", "fingerprint"))
 Name = Annotated[str, QueryParameter(min_length=1, max_length=256, pattern=PRINTABLE)]
+Names = Annotated[list[Line], QueryParameter(min_items=1, max_items=20)]
 Maybe = Annotated[str | None, QueryParameter(min_length=1, max_length=256, pattern=PRINTABLE)]
 Stage = Literal["active", "open", "acknowledged", "mitigated", "resolved", "closed", "merged"]
 Level = Literal["critical", "high", "medium", "low"]
@@ -37,24 +40,39 @@ Level = Literal["critical", "high", "medium", "low"]
 
 @get("/v1/gates/{gate:str}/decision", tags=["gates"], operation_class=Documented, **ASKING)
 async def ask_gate(  # noqa: PLR0917 - a query's parameters
-    shop: NamedDependency[Shop],
     gate: FromPath[str],
-    agent: Name,
-    release: Name,
+    desk: NamedDependency[GateDesk],
+    agent: Names,
+    release: Names,
     environment: Name = "prod",
     baseline: Maybe = None,
 ) -> Response[GateDecision]:
-    """Whether this release may go on. An unknown release is no error: the answer is hold."""
-    return _json(await shop.gatehouse.answer(gate, GateQuestion(agent, release, environment, baseline)))
+    """Whether this release may go on. An unknown release is no error: the answer is hold.
+
+    Several agents in one question: `agent` and `release` repeated, in pairs. The answer is `gate.decisions/v1`, the worst
+    of theirs, with each in `decisions`.
+    """
+    if len(agent) != len(release):
+        raise Refused(422, "`agent` and `release` come in pairs: repeat both equally often.")
+    if baseline and len(agent) > 1:
+        raise Refused(422, "One `baseline` cannot be that of several agents: use POST with `all`.")
+    pairs = zip(agent, release, strict=True)
+    return _json(await desk.several(gate, [GateQuestion(*pair, environment, baseline) for pair in pairs]))
 
 
 @post("/v1/gates/{gate:str}/decision", tags=["gates"], status_code=200, operation_class=Documented, **ASKING)
 async def ask_gate_by_body(
-    shop: NamedDependency[Shop], gate: FromPath[str], data: JSONBody[GateQuestionGiven]
+    desk: NamedDependency[GateDesk], gate: FromPath[str], data: JSONBody[QuestionsGiven]
 ) -> Response[GateDecision]:
-    """The same, for tools that can only POST."""
+    """The same, for tools that can only POST; several questions under `all`."""
+    if data.all is not None:
+        if data.agent or data.release or data.baseline:
+            raise Refused(422, "Either one question, or several under `all`.")
+        return _json(await desk.several(gate, [_question(one) for one in data.all]))
+    if data.agent is None or data.release is None:
+        raise Refused(422, "`agent` and `release` are missing.")
     asked = GateQuestion(data.agent, data.release, data.environment, data.baseline)
-    return _json(await shop.gatehouse.answer(gate, asked))
+    return _json(await desk.several(gate, [asked]))
 
 
 @get("/v1/decisions/{decision:str}", tags=["gates"], operation_class=Documented, **READING)
@@ -120,6 +138,10 @@ async def get_policy(shop: NamedDependency[Shop], digest: FromPath[str]) -> Poli
     return found
 
 
+def _question(given: OneQuestion) -> GateQuestion:
+    return GateQuestion(given.agent, given.release, given.environment, given.baseline)
+
+
 def _json(document: bytes) -> Response[GateDecision]:
     """The bytes as they are stored."""
     return Response(document, media_type="application/json")  # type: ignore[arg-type]
@@ -132,6 +154,7 @@ HANDLERS = [
     list_incidents,
     get_incident,
     *people.HANDLERS,
+    *gate_people.HANDLERS,
     get_health,
     list_policies,
     get_policy,

@@ -24,7 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from .. import topics
 from ..database import Connection
-from ..learn import flagd, flags
+from ..learn import flagd, flags, freezing, overrides, several
 from ..learn.gates import decide
 from ..learn.inputs import Index
 from ..learn.values import gate_values
@@ -35,6 +35,7 @@ from ..respond.receivers.slack_wire import Wire
 from ..settings import Settings
 from . import api, flagger, hooks, ofrep, pagerduty, pages
 from .answers import told
+from .gate_desk import GateDesk, Rules
 from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
 from .shop import Pool, Shop
@@ -51,6 +52,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     house = Gatehouse(pool, values, (Index, decide), topic=topics.GATES.name, registry=registry)
     keys = Keys(settings.token)
     shop = Shop(pool, house, keys, _sinks(settings, policy), topics.OUTCOMES.name)
+    desk = GateDesk(shop, _rules())
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
     ears = Ears(wire, settings.slack_team, topics.OUTCOMES.name, registry)
     static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
@@ -62,7 +64,10 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
             Router("/", route_handlers=[*flagger.HANDLERS, *ofrep.HANDLERS]),
             static,
         ],
-        dependencies={"shop": Provide(lambda: shop, sync_to_thread=False)},
+        dependencies={
+            "shop": Provide(lambda: shop, sync_to_thread=False),
+            "desk": Provide(lambda: desk, sync_to_thread=False),
+        },
         exception_handlers={Exception: told},
         lifespan=[lambda app: _opened(app, pool, house)],
         on_shutdown=[ears.close],
@@ -85,6 +90,19 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     # Around everything, so that what is not found goes out guarded too.
     app.asgi_handler = Guard(app.asgi_handler, hosts(settings.web_host, settings.web_url, settings.web_names))
     return app
+
+
+def _rules() -> Rules:
+    """What a person may say about a gate."""
+    return Rules(
+        override=overrides.asked,
+        approvable=overrides.approvable,
+        over=overrides.over,
+        holds=overrides.holds,
+        second=overrides.second,
+        freeze=freezing.asked,
+        together=several.together,
+    )
 
 
 def _sinks(settings: Settings, policy: Policy) -> dict[str, bool]:

@@ -109,13 +109,6 @@ class IncidentDetail(Struct, frozen=True):
         return self.incident.evidence
 
 
-class GateQuestionGiven(Struct, frozen=True, forbid_unknown_fields=True):
-    agent: Line
-    release: Line
-    environment: Line = "prod"
-    baseline: Line | None = None
-
-
 class AcknowledgementGiven(Struct, frozen=True, forbid_unknown_fields=True):
     actor: Line
     source: Said = "web"
