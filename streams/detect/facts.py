@@ -21,7 +21,7 @@
 | permission | agent, environment, action | allowed, denied, … | session (of denied) | session/reports.py |
 | number | agent, environment, name | n, micro | | session/reports.py |
 | owner | agent, environment | sessions (whose attribution names no team) | | session/owners.py |
-| exposure | agent, release, environment | sessions | failures | session/exposure.py |
+| exposure | agent, release, environment | sessions, evaluated; ended, `cost#`, `ms#`, `steps#` | failures | session/exposure.py, session/totals.py |
 
 A name ending in `#` is a family: `ms#12` counts values whose logarithmic index (methods/sketch.py) is 12; `size#3`
 scores whose absolute value is below 2³ and not below 2².

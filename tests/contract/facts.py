@@ -24,7 +24,8 @@ def evaluation(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
 
 def exposure(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     mark = (f"{who['session']}:{chance.randrange(50)}",)
-    return {"subject": (agent, who["release"], "prod"), "sums": {"sessions": 1}, "marks": mark}
+    sums = {"sessions": 1, "evaluated": 1} if chance.random() < 0.5 else {"ended": 1, f"cost#{chance.randrange(9)}": 1}
+    return {"subject": (agent, who["release"], "prod"), "sums": sums, "marks": mark}
 
 
 def session(chance: Random, agent: str, who: dict[str, Any]) -> Parts:

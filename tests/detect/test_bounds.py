@@ -31,7 +31,7 @@ def test_minutes_far_ahead_of_the_clock_are_summed_up() -> None:
         ).remember
     assert memory is not None
     assert len(memory.open) == MINUTES_MAX
-    assert sum(sessions for sessions, _ in memory.open.values()) == MINUTES_MAX + 50
+    assert sum(one.sessions for one in memory.open.values()) == MINUTES_MAX + 50
 
 
 def test_a_session_that_only_beats_is_counted_once_across_a_restart() -> None:

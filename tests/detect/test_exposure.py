@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import builders as b
+import pytest
 
-from streams.detect.scope.exposure import MARKS_MAX, ExposureMinutes
+from streams.detect.methods.sketch import index
+from streams.detect.scope.exposure import MARKS_MAX, TOOLS_MAX, ExposureMinutes
 from streams.detect.session.exposure import ExposureFacts
-from streams.records import Exposure, Fact, SessionStatus
+from streams.detect.session.totals import SessionFacts
+from streams.records import Exposure, Fact, SessionStatus, Status
 
 
 def facts(events: list[Any]) -> list[Fact]:
-    decider, memory, said = ExposureFacts(), None, []
+    decider, memory = ExposureFacts(), None
+    said: list[Fact] = []
     for event in events:
         step = decider.step(memory, event)
         memory = step.remember
@@ -52,6 +57,49 @@ def test_a_cancelled_session_is_not_bad() -> None:
     assert counted([b.session_started(0), b.session_ended(3, status=SessionStatus.cancelled)]) == (1, set())
 
 
+def evaluated(events: list[Any]) -> int:
+    return sum(fact.sums.get("evaluated", 0) for fact in facts(events))
+
+
+def test_a_session_is_evaluated_once_it_ended_and_was_judged_whichever_came_first() -> None:
+    start, judged, end = b.session_started(0), b.eval_scored(1, passed=True), b.session_ended(2)
+    assert [evaluated(some) for some in ([start, judged], [start, end])] == [0, 0]
+    for order in ([start, judged, end, judged], [end, start, judged, end]):
+        assert evaluated(order) == 1
+
+
+def test_an_evaluator_that_came_to_no_result_has_judged_nobody() -> None:
+    broken = b.eval_scored(1, status=Status.error, passed=None)
+    assert evaluated([b.session_started(0), broken, b.session_ended(2)]) == 0
+
+
+def test_a_session_that_the_breaker_halted_is_neither_bad_nor_evaluated() -> None:
+    halted = b.session_ended(2, status=SessionStatus.halted)
+    events = [b.session_started(0), halted, b.eval_scored(3, passed=False)]
+    assert counted(events) == (1, set())
+    assert evaluated(events) == 0
+
+
+def measured(*events: Any) -> list[Fact]:
+    """What is said of the session once the clock has passed its end."""
+    decider, memory = SessionFacts(), None
+    for event in events:
+        memory = decider.step(memory, event).remember
+    return [fact for fact in decider.step(memory, b.r.Tick(b.at(900))).say if fact.kind == "exposure"]
+
+
+def test_a_session_that_ended_says_what_it_cost_and_how_long_it_took() -> None:
+    (fact,) = measured(b.session_started(0), b.llm_called(1, cost=b.money("0.5")), b.session_ended(60))
+    assert fact.subject == ("billing", "7", "prod")
+    assert fact.sums == {"ended": 1, f"cost#{index(0.5)}": 1, f"steps#{index(1)}": 1, f"ms#{index(60_000)}": 1}
+
+
+def test_neither_a_subagents_session_nor_one_that_was_halted_is_measured() -> None:
+    child = b.ctx("child", root_session_id="s1")
+    assert measured(b.session_started(0, ctx=child), b.session_ended(60, ctx=child)) == []
+    assert measured(b.session_started(0), b.session_ended(60, status=SessionStatus.halted)) == []
+
+
 class Minutes:
     def __init__(self) -> None:
         self.decider = ExposureMinutes()
@@ -67,6 +115,13 @@ class Minutes:
     def _stepped(self, fact: Fact) -> None:
         step = self.decider.step(self.memory, fact)
         self.memory, self.wake = step.remember, step.wake
+
+    def called(self, seconds: float, tool: str, n: int) -> None:
+        self._stepped(b.fact(seconds, kind="tool", subject=("billing", "7", "prod", tool, ""), sums={"calls": n}))
+
+    def ended(self, seconds: float, **sums: int) -> None:
+        known = {name.replace("_", "#"): n for name, n in sums.items()}
+        self._stepped(b.fact(seconds, kind="exposure", subject=("billing", "7", "prod"), sums={"ended": 1, **known}))
 
     def began(self, seconds: float, *marks: str) -> None:
         """A session that says what it runs with."""
@@ -146,3 +201,33 @@ def test_sessions_that_are_never_counted_leave_little_behind() -> None:
     for n in range(300):
         minutes.began(60 * n, f"prompt:{n}")
     assert len(minutes.memory.config) <= 64 and minutes.until(10**6) == []
+
+
+def test_a_minute_says_how_often_each_tool_was_called_and_the_rest_together() -> None:
+    minutes = Minutes()
+    for n in range(TOOLS_MAX + 10):
+        minutes.called(0, f"tool-{n:02}", 100 - n)
+        minutes.called(10, f"tool-{n:02}", 1)
+    (said,) = minutes.until(500)
+    assert (said.sessions, len(said.calls), said.calls["tool-00"]) == (0, TOOLS_MAX + 1, 101)
+    assert said.calls["…"] == sum(101 - n for n in range(TOOLS_MAX, TOOLS_MAX + 10))
+
+
+def test_a_minute_sums_up_the_logarithms_of_what_its_sessions_came_to() -> None:
+    minutes = Minutes()
+    minutes.ended(0, **{f"steps_{index(9)}": 2, f"ms_{index(60_000)}": 1})
+    minutes.ended(30, **{f"steps_{index(99)}": 1})
+    (said,) = minutes.until(500)
+    assert (said.ended, set(said.measures)) == (2, {"steps", "duration"})
+    steps = said.measures["steps"]
+    assert steps.count == 3
+    assert steps.total == pytest.approx(2 * math.log(10) + math.log(100), abs=0.1)
+    assert steps.squares == pytest.approx(2 * math.log(10) ** 2 + math.log(100) ** 2, abs=0.6)
+
+
+def test_a_session_that_ran_away_counts_no_more_than_the_bound() -> None:
+    minutes = Minutes()
+    minutes.ended(0, **{f"cost_{index(1e9)}": 1, f"ms_{index(1e12)}": 1})
+    (said,) = minutes.until(500)
+    assert said.measures["cost"].total == pytest.approx(math.log1p(1e10))
+    assert said.measures["duration"].total == pytest.approx(math.log1p(86_400_000))

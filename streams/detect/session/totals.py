@@ -42,6 +42,7 @@ LATE = timedelta(seconds=1)  # between happening and arriving
 EARLY = -LATE
 BACKFILL = timedelta(days=1)  # beyond, somebody brings in the past
 FLEET = "fleet"
+HALTED = SessionStatus.halted.value  # by the breaker: it says nothing about the release
 BAD = (SessionStatus.failed, SessionStatus.timed_out)
 ERROR, TIMEOUT = Status.error, Status.timeout
 
@@ -59,6 +60,7 @@ class Still(Struct, frozen=True, array_like=True, gc=False):
     # By a start or a heartbeat: who sends neither sends no ends either, and has not vanished; nor has who waits for a
     # person's answer.
     announced: bool = False
+    root: bool = True  # nobody's subagent
 
 
 class Totals(Struct, frozen=True, array_like=True, gc=False):
@@ -78,7 +80,7 @@ class Totals(Struct, frozen=True, array_like=True, gc=False):
 
 
 class SessionFacts:
-    """Kinds session, spent, alive, config, crash and late. The summary waits for the clock to pass the end."""
+    """Kinds session, exposure, spent, alive, config, crash and late. The summary waits for the clock to pass the end."""
 
     name, version, memory = "facts.session", 2, Totals
     by_session = True
@@ -164,8 +166,11 @@ class SessionFacts:
         if still.ended:
             samples = (still.end,) if still.end else ()
             subject = (agent, release, environment, still.kind)
-            said = Fact(kind="session", subject=subject, bucket=bucket, sums=_summary(totals), samples=samples)
-            return Step(after, (said,))
+            sums = _summary(totals)
+            said = Fact(kind="session", subject=subject, bucket=bucket, sums=sums, samples=samples)
+            if not still.root or still.ended == HALTED:
+                return Step(after, (said,))
+            return Step(after, (said, Fact("exposure", still.address, bucket, _measured(sums))))
         silent = at_s - totals.last_s >= GONE_S and totals.last_s - totals.began_s <= YOUNG_S
         if not still.announced or not silent:
             return Step(after)
@@ -182,7 +187,8 @@ def _begun(record: Any, at_s: float) -> Totals:
     ctx = record.data.ctx
     address = (ctx.agent.id, ctx.agent.version, ctx.env)
     due = seen(record) + GONE_AFTER
-    return Totals(Still(address, node=ctx.node or "", due=due), began_s=at_s, last_s=at_s)
+    root = ctx.root == ctx.session_id
+    return Totals(Still(address, node=ctx.node or "", due=due, root=root), began_s=at_s, last_s=at_s)
 
 
 def _seen(known: Totals, record: Any, at_s: float) -> Totals:
@@ -251,3 +257,9 @@ def _summary(totals: Totals) -> dict[str, int]:
     if totals.nano:
         sums[f"cost#{index(totals.nano / NANO)}"] = 1
     return sums
+
+
+def _measured(sums: dict[str, int]) -> dict[str, int]:
+    """What gates compare of a session that ended."""
+    families = ("cost#", "ms#", "steps#")
+    return {"ended": 1, **{name: n for name, n in sums.items() if name.startswith(families)}}
