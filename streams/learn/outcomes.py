@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ..records import Outcome, OutcomeValue
 from .persons import Persons
 from .said import OUTCOMES, Said, dated, valued
-from .ticket import Known, Mover, TicketRead
+from .ticket import Known, Mark, Mover, TicketRead
 
 VALUES: frozenset[str] = frozenset(OUTCOMES)
 RESOLUTIONS: dict[str, OutcomeValue] = {
@@ -146,6 +146,13 @@ class Rules(Struct, frozen=True):
 
     persons: Persons
     bulk_max: int
+
+    def typed(self, name: str) -> str:
+        """The person who types this name."""
+        return self.persons.typed(name)
+
+    def in_slack(self, number: str, name: str) -> str:
+        return self.persons.named((Mark("slack", number), Mark("name", name)), name)
 
     def complete(self, of: Outcome, dependency: str) -> Outcome:
         actor = of.actor if of.source in BY_NOBODY else self.persons.typed(of.actor)

@@ -57,6 +57,10 @@ WHERE id IN (SELECT max(id) FROM outcomes WHERE incident = ANY(%s) GROUP BY inci
 class Rules(Protocol):
     """What deciders make of an outcome before it is written down. Handed in: this file does not decide."""
 
+    def typed(self, name: str) -> str: ...
+
+    def in_slack(self, number: str, name: str) -> str: ...
+
     def complete(self, of: Outcome, dependency: str) -> Outcome: ...
 
     def crowd(self, of: Outcome, others: Iterable[tuple[str, datetime]]) -> frozenset[str]: ...
@@ -71,6 +75,14 @@ class SamePerson(Exception):
 class Recorder:
     def __init__(self, topic: str, rules: Rules) -> None:
         self._topic, self._rules = topic, rules
+
+    def typed(self, name: str) -> str:
+        """The person who types this name."""
+        return self._rules.typed(name)
+
+    def in_slack(self, number: str, name: str) -> str:
+        """The person whom Slack knows by this number."""
+        return self._rules.in_slack(number, name)
 
     async def record(self, conn: Connection, given: Outcome) -> Outcome:
         """All or nothing, in the caller's transaction if there is one. Answers the outcome as it was written down."""

@@ -14,6 +14,9 @@ from prometheus_client import CollectorRegistry
 from .. import topics
 from ..database import Connection, migrate
 from ..detect.catalogue import DETECTORS
+from ..learn.outcomes import Rules
+from ..learn.persons import Persons
+from ..learn.recorder import Recorder
 from ..policy import Policy
 from ..records import contents
 from ..settings import Settings
@@ -94,7 +97,7 @@ async def run(
     publisher = Publisher(settings.database, settings.kafka, reached=reached)
     swept = sweepers(settings, receivers, meters)
     auditor = watching(settings, policy, meters, tuple(receiver.name for receiver in receivers))
-    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, registry, reached), auditor]
+    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, policy, registry, reached), auditor]
     try:
         await together(loops, stop)
     finally:
@@ -143,7 +146,7 @@ def configured(settings: Settings, policy: Policy, meters: Meters, duty: oncall.
 
 
 def listening(
-    settings: Settings, registry: CollectorRegistry, reached: Callable[[str], None] = nothing
+    settings: Settings, policy: Policy, registry: CollectorRegistry, reached: Callable[[str], None] = nothing
 ) -> list[Socket]:
     """Whoever hears presses on buttons: over a socket, where there is an app token. The web role hears signed HTTP."""
     if not settings.slack_app_token or not settings.slack_token:
@@ -152,7 +155,8 @@ def listening(
         slack_wire.Wire(settings.slack_url, token, timeout_s=settings.call_timeout_s)
         for token in (settings.slack_token, settings.slack_app_token)
     )
-    ears = Ears(bot, settings.slack_team, topics.OUTCOMES.name, registry)
+    recorder = Recorder(topics.OUTCOMES.name, Rules(Persons(policy.people), policy.calibration.bulk_max))
+    ears = Ears(bot, settings.slack_team, recorder, registry)
     secure = settings.slack_url.startswith("https://")
     return [Socket(settings.database, app, ears, registry, secure=secure, reached=reached)]
 

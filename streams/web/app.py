@@ -24,9 +24,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from .. import topics
 from ..database import Connection
-from ..learn import flagd, flags, freezing, overrides, several
+from ..learn import flagd, flags, freezing, outcomes, overrides, several
 from ..learn.gates import decide
 from ..learn.inputs import Index
+from ..learn.persons import Persons
+from ..learn.recorder import Recorder
 from ..learn.values import gate_values
 from ..policy import Policy
 from ..respond import oncalls
@@ -51,10 +53,11 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
     house = Gatehouse(pool, values, (Index, decide), topic=topics.GATES.name, registry=registry)
     keys = Keys(settings.token)
-    shop = Shop(pool, house, keys, _sinks(settings, policy), topics.OUTCOMES.name)
+    recorder = Recorder(topics.OUTCOMES.name, outcomes.Rules(Persons(policy.people), policy.calibration.bulk_max))
+    shop = Shop(pool, house, keys, _sinks(settings, policy), recorder)
     desk = GateDesk(shop, _rules())
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
-    ears = Ears(wire, settings.slack_team, topics.OUTCOMES.name, registry)
+    ears = Ears(wire, settings.slack_team, recorder, registry)
     static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[

@@ -95,6 +95,7 @@ class PagerDutyHooks:
         if incident is None or not await exists(conn, incident):
             return "unknown"
         actor = line((event.agent and event.agent.summary) or "", ACTOR_MAX) or "somebody"
+        actor = self._shop.recorder.typed(actor)
         await put(conn, Acknowledgement(incident, datetime.now(UTC), actor, SOURCE))
         return "heard"
 

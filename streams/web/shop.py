@@ -10,7 +10,8 @@ import msgspec
 from psycopg_pool import AsyncConnectionPool
 
 from ..database import Connection
-from ..learn.recording import put, record_outcome, recorded
+from ..learn.recorder import Recorder
+from ..learn.recording import put, recorded
 from ..records import Acknowledgement, Assignment, GateQuestion, Merge, Outcome, Silence, Split
 from . import quieting
 from .answers import Refused
@@ -28,10 +29,10 @@ class Shop:
     """One of it per process."""
 
     def __init__(
-        self, pool: Pool, gatehouse: Gatehouse, keys: Keys, sinks: Mapping[str, bool], outcomes_topic: str
+        self, pool: Pool, gatehouse: Gatehouse, keys: Keys, sinks: Mapping[str, bool], recorder: Recorder
     ) -> None:
         self._pool, self.gatehouse, self.keys = pool, gatehouse, keys
-        self._sinks, self._outcomes = sinks, outcomes_topic
+        self._sinks, self.recorder = sinks, recorder
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         return self._pool.connection()
@@ -56,7 +57,7 @@ class Shop:
     async def tell(self, record: Acknowledgement | Assignment | Split | Merge) -> Accepted:
         async with self.connection() as conn:
             await self._known(conn, record.incident)
-            await put(conn, record)
+            await put(conn, msgspec.structs.replace(record, actor=self.recorder.typed(record.actor)))
         return Accepted(True, record.incident)
 
     async def merge(self, record: Merge) -> Accepted:
@@ -77,7 +78,7 @@ class Shop:
     async def decide(self, outcome: Outcome) -> Accepted:
         async with self.connection() as conn:
             await self._known(conn, outcome.incident)
-            await record_outcome(conn, self._outcomes, outcome)
+            await self.recorder.record(conn, outcome)
         return Accepted(True, outcome.incident)
 
     async def silence(self, silence: Silence) -> SilenceTaken:

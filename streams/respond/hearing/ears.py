@@ -14,7 +14,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter
 
 from ...database import Connection
-from ...learn.recording import record_outcome
+from ...learn.recorder import Recorder
 from ...records import NotDone, Outcome, Refused, Unknown
 from ..receivers.slack_wire import Wire
 from .clicks import Click, Nonsense, clicks, printable, record
@@ -51,8 +51,8 @@ class Reply(NamedTuple):
 class Ears:
     """`wire`: of the bot, for who we are and for replies; `team`: whose members may press, empty: our own."""
 
-    def __init__(self, wire: Wire | None, team: str, outcomes_topic: str, registry: CollectorRegistry) -> None:
-        self._wire, self._team, self._topic = wire, team, outcomes_topic
+    def __init__(self, wire: Wire | None, team: str, recorder: Recorder, registry: CollectorRegistry) -> None:
+        self._wire, self._team, self._recorder = wire, team, recorder
         self._tidied = 0.0
         self._heard = Counter(
             "tocsin_heard", "What was told from outside, by what became of it", ("source", "result"), registry=registry
@@ -102,13 +102,14 @@ class Ears:
         if not await _ours(conn, click):
             return "elsewhere", ELSEWHERE
         try:
+            click = click._replace(name=self._recorder.in_slack(click.user, click.name))
             said = record(click, fingerprint, datetime.now(UTC))
         except Nonsense:
             return "garbage", GARBLED
         if not await first(conn, "slack", click.key):
             return "again", ""
         if isinstance(said, Outcome):
-            await record_outcome(conn, self._topic, said)
+            await self._recorder.record(conn, said)
         else:
             await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [msgspec.json.encode(said).decode()])
         return "heard", ""
