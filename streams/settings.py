@@ -60,6 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhooks: Secret = Secret("")  # name=address,...: an address may be a secret itself
     webhook_secrets: Secret = Secret("")  # name=whsec_...,...
     plain_http: bool = False  # PagerDuty and webhooks may be http:// beyond this machine
+    control_key: Secret = Secret("")  # signs what agents are told on the control topic; they check it with the same
     token: Secret = Secret("")  # what writing endpoints of the API ask for
     web_host: str = "127.0.0.1"
     web_port: int = 8080
@@ -123,6 +124,7 @@ _SECRETS = (
     "webhooks",
     "webhook_secrets",
     "heartbeat_url",
+    "control_key",
     "token",
     "flagger_token",
     "github_token",
