@@ -22,9 +22,9 @@ OVERRIDABLE = (
     "regression_vs_stable",
     "objective",
     "freeze",
-    "data",
+    "trust",
     "fix_unverified",
-    "evidence",
+    "insufficient",
 )
 NOT_OVERRIDABLE = ("kill_switch", "never_override", "incident", "override", "soft")
 TWO_PEOPLE = frozenset({"freeze"})  # break-glass
