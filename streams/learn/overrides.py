@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ OVERRIDABLE = (
     "fix_unverified",
     "insufficient",
 )
-NOT_OVERRIDABLE = ("kill_switch", "never_override", "incident", "override", "soft")
+NOT_OVERRIDABLE = ("shadow", "kill_switch", "never_override", "override", "incident", "evidence", "soft")
 TWO_PEOPLE = frozenset({"freeze"})  # break-glass
 AUTHORS_NOT = frozenset({"regression_case"})  # and every incident: who made the release doesn't ask for it
 REASON_MIN = 20
@@ -66,9 +67,9 @@ def over(override: Override, as_of: datetime) -> str | None:
 
 
 def worse(override: Override, inputs: GateInputs, e_block: float) -> str | None:
-    """What is known now and was not then."""
+    """What is known now and was not then. A new one that is low is no reason to look again."""
     for one in inputs.incidents:
-        if one.stage in OVER:
+        if one.stage in OVER or (one.severity == "low" and one.id not in override.known):
             continue
         was = override.known.get(one.id)
         if was is None or was.endswith(BEEN):
@@ -93,7 +94,7 @@ def asked(
     expires_at = _moment(given.expires_at, now, values)
     if isinstance(expires_at, str):
         return expires_at
-    if refused := _refused(given, inputs):
+    if refused := _refused(given, values, inputs):
         return refused
     override = Override(
         id="",
@@ -136,7 +137,7 @@ def same(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
-def _refused(given: OverrideAsked, inputs: GateInputs) -> str | None:
+def _refused(given: OverrideAsked, values: GateValues, inputs: GateInputs) -> str | None:
     if len(given.reason.strip()) < REASON_MIN:
         return f"Say why in {REASON_MIN} characters at least: people read it when they review."
     if not given.reasons or len(given.reasons) > REASONS_MAX:
@@ -147,6 +148,9 @@ def _refused(given: OverrideAsked, inputs: GateInputs) -> str | None:
     for name in given.reasons:
         if why := _unknown(name, there):
             return why
+        detector = there[name].detector if name in there else ""
+        if any(fnmatchcase(detector, glob) for glob in values.never_override):
+            return f"{name} was found by {detector}, which the policy never lets anybody override."
     about = [name for name in given.reasons if name in there or name in AUTHORS_NOT]
     if about and inputs.author and same(inputs.author, given.requested_by):
         return f"{given.requested_by} made this release: somebody else has to ask, as it is about {about[0]}."

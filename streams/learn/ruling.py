@@ -27,8 +27,9 @@ INSERT INTO freezes VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE
 """
 USED = """
 UPDATE overrides SET used_by = %(decision)s, body = body || jsonb_build_object('used_by', %(decision)s::text)
-WHERE id = %(id)s AND used_by IS NULL RETURNING id
+WHERE id = ANY(%(ids)s) AND (body->'single_use')::boolean AND used_by IS NULL
 """
+USED_BEFORE = "SELECT count(*) FROM overrides WHERE id = ANY(%(ids)s) AND used_by <> %(decision)s"
 ASKED = """
 INSERT INTO gate_asked VALUES (%(gate)s, %(agent)s, %(release)s, %(environment)s, %(at)s, %(at)s)
 ON CONFLICT (gate, agent, release, environment) DO UPDATE SET last_at = GREATEST(gate_asked.last_at, EXCLUDED.last_at)
@@ -68,12 +69,14 @@ async def answered(conn: Connection, decision: GateDecision) -> None:
     """Somebody asked and is told this: beside the decision, in its transaction. Raises UsedAlready."""
     where = {name: getattr(decision, name) for name in ("gate", "agent", "release", "environment")}
     await conn.execute(ASKED, {**where, "at": decision.as_of})
-    for one in decision.overrides:
-        if not one.get("single_use") or not decision.allow:
-            continue
-        cursor = await conn.execute(USED, {"id": one["id"], "decision": decision.decision_id})
-        if await cursor.fetchone() is None:
-            raise UsedAlready(str(one["id"]))
+    ids = [str(one.detail["overridden_by"]) for one in decision.reasons if "overridden_by" in one.detail]
+    if not ids or decision.state != "warn":
+        return  # a gate in shadow mode allows whatever anybody has taken upon themselves
+    given = {"ids": ids, "decision": decision.decision_id}
+    await conn.execute(USED, given)
+    row = await (await conn.execute(USED_BEFORE, given)).fetchone()
+    if row and row[0]:
+        raise UsedAlready(", ".join(ids))
 
 
 async def override_named(conn: Connection, name: str) -> Override | None:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from ..database import Connection
 from ..learn.reading import snapshot, stand
 from ..learn.recording import record_decision
+from ..learn.ruling import UsedAlready, answered
 from ..records import GateDecision, GateInputs, GateQuestion, GateSnapshot, GateValues
 
 log = logging.getLogger(__name__)
@@ -143,8 +144,12 @@ class Gatehouse:
         if self._away:
             return None
         try:
-            async with asyncio.timeout(READ_WITHIN_S), self._pool.connection() as conn:
-                return await record_decision(conn, self._topic, decision, self.gates[decision.gate], inputs)
+            async with asyncio.timeout(READ_WITHIN_S), self._pool.connection() as conn, conn.transaction():
+                document = await record_decision(conn, self._topic, decision, self.gates[decision.gate], inputs)
+                await answered(conn, decision)
+                return document
+        except UsedAlready:
+            raise CannotAnswer("an override that counts once has just counted for somebody else") from None
         except (psycopg.Error, OSError, TimeoutError) as error:
             self._away = True
             log.warning("a decision could not be written down: %s", type(error).__name__)
