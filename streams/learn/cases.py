@@ -71,7 +71,7 @@ class Cases:
     name = "cases"
     version = 1
     memory = Kept
-    reads = (Decided, CaseWritten)
+    reads: tuple[type, ...] = (Decided, CaseWritten)
     order: Order = "free"
 
     def __init__(self, redaction: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from .. import topics
 from ..policy import Policy
 from ..records import (
     ApprovalAnswered,
@@ -26,10 +27,12 @@ from ..records import (
     OverrideApproved,
     OverrideEnded,
     Probed,
+    RegressionCase,
 )
 from ..respond import book
 from ..step import Decider
-from . import ruling
+from . import casebook, ruling
+from .cases import Cases
 from .commanding import Commanding
 from .controls import Controls
 from .desks import Values as BreakerValues
@@ -72,7 +75,7 @@ class Wired:
 def deciders(policy: Policy) -> tuple[Decider[Any], ...]:
     """In the order in which they answer. What one says, the others read in the same transaction."""
     controls = Controls(msgspec.convert(policy.breaker, BreakerValues, from_attributes=True))
-    return (Overriding(), Freezing(), controls)
+    return (Overriding(), Freezing(), controls, Cases(policy.digest))
 
 
 def writers(commanding: Commanding) -> dict[type, Write]:
@@ -81,5 +84,6 @@ def writers(commanding: Commanding) -> dict[type, Write]:
         Overridden: ruling.overridden,
         Frozen: ruling.frozen,
         Notice: ruling.noticed,
+        RegressionCase: casebook.written(topics.OUTCOMES.name),
         **commanding.writers(),
     }
