@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..records import Control, held_back
 
@@ -71,7 +72,7 @@ class Request(Struct, frozen=True):
 
 def evaluate(key: str, controls: Iterable[Control], asked: Context, at: datetime) -> Flag | NoFlag:
     """One flag, at `at`."""
-    held = [one for one in controls if active(one, at) and concerns(one, asked)]
+    held = [one for one in standing(controls, at) if concerns(one, asked)]
     agents = [one for one in held if one.scope.kind not in OF_TOOLS]
     match key:
         case "agent.enabled":
@@ -93,13 +94,17 @@ def evaluate_all(controls: Iterable[Control], asked: Context, at: datetime) -> t
     return tuple(evaluate(key, known, asked, at) for key in KEYS)
 
 
-def active(control: Control, at: datetime) -> bool:
-    """Whether it holds anybody back. A lease that was not renewed is over."""
-    return (control.state not in IDLE or _limits(control)) and (control.not_after is None or at < control.not_after)
-
-
-def _limits(control: Control) -> bool:
-    return control.state == "closed" and (control.limits.max_steps is not None or bool(control.limits.tool_deny))
+def in_force(control: Control, at: datetime) -> Control | None:
+    """What holds of it now. A lease that was not renewed is over; what a person asked for beneath it goes on."""
+    if control.state in IDLE:
+        return None
+    if control.not_after is None or at < control.not_after:
+        return control
+    beneath = control.beneath
+    if beneath is None or (beneath.not_after is not None and at >= beneath.not_after):
+        return None
+    stops = {"ratio": beneath.ratio, "limits": beneath.limits, "not_after": beneath.not_after}
+    return replace(control, state="open", probe=None, beneath=None, **stops)
 
 
 def concerns(control: Control, asked: Context) -> bool:
@@ -121,14 +126,9 @@ def concerns(control: Control, asked: Context) -> bool:
 
 def share(control: Control) -> float:
     """The share of sessions that it holds back: a stop is 1, a limit alone 0, half open all but the probes."""
-    if control.state in IDLE:
-        return 0.0
     if control.state == "half_open":
         return 1.0 - (control.probe.ratio if control.probe else 0.0)
-    if control.ratio is not None:
-        return min(1.0, max(0.0, control.ratio))
-    # What only limits something stops nothing else.
-    return 0.0 if control.limits.tool_deny or control.limits.max_steps is not None else 1.0
+    return 1.0 if control.ratio is None else min(1.0, max(0.0, control.ratio))
 
 
 def _going(key: str, agents: list[Control], session: str) -> Flag | NoFlag:
@@ -185,4 +185,5 @@ def why(control: Control) -> Metadata:
 
 def standing(controls: Iterable[Control], at: datetime) -> tuple[Control, ...]:
     """Those that hold anybody back now, in a fixed order."""
-    return tuple(sorted((one for one in controls if active(one, at)), key=lambda one: one.scope.key))
+    held = [now for one in controls if (now := in_force(one, at)) is not None]
+    return tuple(sorted(held, key=lambda one: one.scope.key))

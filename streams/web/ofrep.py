@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 FRESH_S = 0.2
 READ_WITHIN_S = 3.0
 CONTROLS_MAX = 20_000
-CONTROLS = "SELECT body::text FROM controls WHERE state <> 'closed' OR body ? 'limits' ORDER BY scope LIMIT %s"
+CONTROLS = "SELECT body::text FROM controls WHERE state <> 'closed' ORDER BY scope LIMIT %s"
 JSON = "application/json"
 OPEN: Any = {"include_in_schema": False}
 

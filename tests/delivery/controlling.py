@@ -13,6 +13,8 @@ AT = datetime(2026, 9, 14, 10, 0, tzinfo=UTC)
 def control(kind="agent", state="open", *, agent="support-bot", name="", **given):
     """A control of one scope."""
     limits = {key: given.pop(key) for key in ("max_steps", "tool_deny") if key in given}
+    if limits:
+        given = {"ratio": 0.0, **given}  # a limit alone stops nothing else
     agent = "" if kind in ("global", "tenant", "tool") else agent
     known = {"seq": 1, "issued_at": AT, "limits": Limits(**limits)}
     return Control(scope=Scope(kind, agent, name), state=state, **{**known, **given})

@@ -11,7 +11,7 @@ from delivery.flagd_rules import SHAPE, resolve
 
 from streams.learn import flagd
 from streams.learn.flags import ENABLED, KEYS, RATIO, STEPS, TOOL, UNLIMITED, Context, NoFlag, evaluate, evaluate_all
-from streams.records import Probe, held_back
+from streams.records import Beneath, Limits, Probe, held_back
 
 ASKED = Context("s-1", "support-bot", "2026.09.3", "acme", "refund")
 
@@ -75,8 +75,15 @@ def test_a_stopped_tool_stops_the_tool_alone(stop):
 
 def test_a_denied_tool_is_denied_wherever_it_is_denied():
     assert values(control(tool_deny=("refund",)))[3] is False
-    assert values(control("global", "closed", tool_deny=("refund",)))[3] is False
+    assert values(control("global", "forced_open", tool_deny=("refund",)))[3] is False
     assert values(control(tool_deny=("search",)))[3] is True
+
+
+def test_what_a_person_asked_for_goes_on_when_the_lease_above_it_is_over():
+    lease = control(not_after=AT, beneath=Beneath(0.25, Limits(tool_deny=("refund",)), AT + timedelta(hours=1)))
+    assert said(RATIO, lease, at=AT - timedelta(seconds=1)).value == 1.0
+    assert (said(RATIO, lease).value, said(TOOL, lease).value) == (0.25, False)
+    assert said(RATIO, lease, at=AT + timedelta(hours=1)).value == 0.0
 
 
 def test_of_two_throttles_the_harder_one_holds():
@@ -126,6 +133,7 @@ SITUATIONS = {
     "denied": (control(tool_deny=("refund", "search")), control("tool", name="mail")),
     "tools": (control("agent_tool", name="refund"), control("tool", name="search")),
     "several": (control(ratio=1.0), control("tenant", name="acme", tool_deny=("mail",)), control("global", "closed")),
+    "beneath": (control(not_after=AT, beneath=Beneath(0.0, Limits(7, ("refund",)))),),
     "over": (control(not_after=AT),),
 }
 CONTEXTS = [
