@@ -11,6 +11,7 @@ import msgspec
 from .. import topics
 from ..policy import Policy
 from ..records import (
+    Approval,
     ApprovalAnswered,
     ApprovalAsked,
     CaseWritten,
@@ -21,6 +22,7 @@ from ..records import (
     Granted,
     Labelled,
     Notice,
+    Obligation,
     Outcome,
     Overridden,
     Override,
@@ -30,8 +32,10 @@ from ..records import (
     RegressionCase,
 )
 from ..respond import book
+from ..respond.routing import BookValues
 from ..step import Decider
-from . import casebook, ruling
+from . import casebook, questions, ruling
+from .approvals import Approvals
 from .cases import Cases
 from .commanding import Commanding
 from .controls import Controls
@@ -61,8 +65,10 @@ class Wired:
 
     told = TOLD
 
-    def __init__(self, policy: Policy) -> None:
-        self.deciders: tuple[Decider[Any], ...] = deciders(policy)
+    def __init__(self, policy: Policy, pages: str = "", deployment: str = "tocsin") -> None:
+        believed = msgspec.convert(policy, BookValues, from_attributes=True)
+        values = msgspec.structs.replace(believed, pages_url=pages, deployment=deployment)
+        self.deciders: tuple[Decider[Any], ...] = deciders(policy, values)
 
     def fold(self, memories: Mapping[book.Address, Any], inputs: Sequence[Any]) -> Any | set[book.Address]:
         folded = book.fold(self.deciders, memories, inputs)
@@ -72,10 +78,10 @@ class Wired:
         return book.Woken(decider, key, at)
 
 
-def deciders(policy: Policy) -> tuple[Decider[Any], ...]:
+def deciders(policy: Policy, values: BookValues) -> tuple[Decider[Any], ...]:
     """In the order in which they answer. What one says, the others read in the same transaction."""
     controls = Controls(msgspec.convert(policy.breaker, BreakerValues, from_attributes=True))
-    return (Overriding(), Freezing(), controls, Cases(policy.digest))
+    return (Overriding(), Freezing(), controls, Cases(policy.digest), Approvals(values))
 
 
 def writers(commanding: Commanding) -> dict[type, Write]:
@@ -84,6 +90,8 @@ def writers(commanding: Commanding) -> dict[type, Write]:
         Overridden: ruling.overridden,
         Frozen: ruling.frozen,
         Notice: ruling.noticed,
+        Approval: questions.approved,
+        Obligation: questions.owed,
         RegressionCase: casebook.written(topics.OUTCOMES.name),
         **commanding.writers(),
     }

@@ -115,7 +115,11 @@ class Learn:
             await loop(conn)
 
     async def _settle(self, conn: Connection) -> None:
-        settling = Settling(Wired(self._policy), writers(self._commanding), topics.DEADLETTERS.name)
+        settling = Settling(
+            Wired(self._policy, self._settings.pages, self._settings.deployment),
+            writers(self._commanding),
+            topics.DEADLETTERS.name,
+        )
         async with Hint(self._settings.database, "learn_inbox") as hint:
             await settle_for_ever(settling, conn, hint, self._progress)
 

@@ -181,3 +181,13 @@ class Probed(Struct, frozen=True, tag="probed", tag_field="record"):
     since: datetime  # when that was
     sessions: int
     at: datetime
+
+
+class Approval(Struct, frozen=True, tag="approval", tag_field="record", omit_defaults=True):
+    """A question as it stands from now on."""
+
+    asked: ApprovalAsked
+    state: Literal["pending", "approved", "refused", "expired"]
+    at: datetime
+    actor: str = ""
+    source: str = ""
