@@ -59,7 +59,7 @@ def weights(bet: Bet, share: float) -> tuple[tuple[float, ...], tuple[float, ...
     """What one bad session adds to the logarithm of each bet, while the candidate has `share` of the sessions.
 
     The first is for one of the candidate, the second for one of the baseline. At ratio r a bad session is the candidate's
-    with probability r·w / (r·w + 1 − w).
+    with probability r·w / (r·w + 1 - w).
     """
     if not 0.0 < share < 1.0:
         nothing = (0.0,) * len(bet.ratios)

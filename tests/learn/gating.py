@@ -36,7 +36,7 @@ def incident(number=1, **given):
 def inputs(*incidents, **given):
     known = {
         "question": ASKED,
-        "sessions": 20,
+        "sessions": 60,
         "bad": 0,
         "baseline_sessions": 0,
         "known": True,
