@@ -63,7 +63,7 @@ class Learn:
         self._exposure = topics.named(topics.EXPOSURE, settings.generation)
         self._redactor = Redactor()
         self._commanding = Commanding(topics.CONTROL.name, settings_key(settings.control_key))
-        values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
+        values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
         self._standing = Standing(values, Index, gates.decide, topics.GATES.name, registry)
         persons = Persons(policy.people)
         self._judge = Judging(policy.outcomes, persons)

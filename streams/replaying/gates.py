@@ -31,7 +31,9 @@ class Gates:
     """Says a decision when its state or its reasons are new."""
 
     def __init__(self, policy: Policy, pages: str = "") -> None:
-        self._values = tuple(gate_values(policy.gates, policy.name, policy.digest, pages).values())
+        self._values = tuple(
+            gate_values(policy.gates, policy.name, policy.digest, pages, policy.calibration.starts).values()
+        )
         self._exposure: dict[tuple[str, str, str], GateExposure] = {}
         self._releases: dict[tuple[str, str], GateRelease] = {}
         self._incidents: dict[str, GateIncident] = {}

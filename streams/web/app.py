@@ -50,7 +50,7 @@ BODY_BYTES_MAX = 64 * 1024
 def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> Litestar:
     """The application. It opens its connections when it starts, and starts without a database too."""
     pool = _pool(settings.database)
-    values = gate_values(policy.gates, policy.name, policy.digest, settings.pages)
+    values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
     house = Gatehouse(pool, values, (Index, decide), topic=topics.GATES.name, registry=registry)
     keys = Keys(settings.token)
     recorder = Recorder(topics.OUTCOMES.name, outcomes.Rules(Persons(policy.people), policy.calibration.bulk_max))
@@ -58,6 +58,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     desk = GateDesk(shop, _rules())
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
     ears = Ears(wire, settings.slack_team, recorder, registry)
+    ears.hold_s = policy.breaker.person_s
     static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
