@@ -29,7 +29,11 @@ INSERT INTO approvals (id, asked_at, expires_at, body) VALUES (%s, %s, %s, %s) O
 """
 ACTIVE = "SELECT body FROM controls WHERE state NOT IN ('closed', 'disabled') ORDER BY scope"
 UNSENT = "DELETE FROM publish WHERE topic = %s AND key = %s"
-TURN = "INSERT INTO positions VALUES ('control', 'beat', 1) ON CONFLICT (reader, part) DO UPDATE SET next = positions.next + 1 RETURNING next"
+# A beat's number is its time in milliseconds, so that it grows beyond a database that was set back.
+TURN = """
+INSERT INTO positions VALUES ('control', 'beat', %(ms)s)
+ON CONFLICT (reader, part) DO UPDATE SET next = greatest(positions.next + 1, EXCLUDED.next) RETURNING next
+"""
 
 
 class Commanding:
@@ -73,7 +77,7 @@ class Commanding:
     async def beat(self, conn: Connection, beat: ControlBeat) -> None:
         """One at a time waits to be sent, however long Kafka is away."""
         async with conn.transaction():
-            row = await (await conn.execute(TURN)).fetchone()
+            row = await (await conn.execute(TURN, {"ms": int(beat.at.timestamp() * 1000)})).fetchone()
             assert row is not None
             await conn.execute(UNSENT, [self._topic, BEAT])
             await publish(conn, self._topic, BEAT, signed(replace(beat, seq=int(row[0])), self._key))
