@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..records import GateIncident, GateInputs, GateValues, Override, OverrideAsked
+from .gates_evidence import weighed
 
 # Rules of a gate that an override may name. What is not here (a kill switch, a class that is never overridden) ends
 # where it was made. "incident" as a name covers no incident: those are named one by one, by id.
@@ -37,6 +38,11 @@ ORDER = ("low", "medium", "high", "critical")
 OVER = frozenset(("resolved", "closed"))
 BEEN = " (over)"
 EVIDENCE_MAX = 1e300  # JSON knows no infinity
+
+
+def against(values: GateValues, inputs: GateInputs) -> float:
+    """The gate's evidence against the release."""
+    return weighed(values, inputs).block
 
 
 def holds(override: Override, inputs: GateInputs, e_block: float, as_of: datetime) -> str | None:

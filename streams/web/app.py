@@ -104,6 +104,7 @@ def _rules() -> Rules:
         over=overrides.over,
         holds=overrides.holds,
         second=overrides.second,
+        against=overrides.against,
         freeze=freezing.asked,
         together=several.together,
     )

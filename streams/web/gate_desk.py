@@ -41,6 +41,7 @@ class Rules(NamedTuple):
     over: Callable[[Override, datetime], str | None]
     holds: Callable[[Override, GateInputs, float, datetime], str | None]
     second: Callable[[Override], bool]
+    against: Callable[[GateValues, GateInputs], float]
     freeze: Callable[[FreezeAsked, datetime], Freeze | str]
     together: Callable[[Sequence[GateDecision]], GateDecisions]
 
@@ -67,7 +68,7 @@ class GateDesk:
         values = self._house.gates.get(given.gate)
         if values is None:
             raise UnknownGate(given.gate)
-        decision, inputs = self._house.decide(given.gate, GateQuestion(given.agent, given.release, given.environment))
+        _, inputs = self._house.decide(given.gate, GateQuestion(given.agent, given.release, given.environment))
         asked = OverrideAsked(
             gate=given.gate,
             agent=given.agent,
@@ -80,7 +81,7 @@ class GateDesk:
             ticket=given.ticket,
             single_use=given.single_use,
         )
-        override = self._rules.override(asked, values, inputs, evidence(decision), now)
+        override = self._rules.override(asked, values, inputs, self._rules.against(values, inputs), now)
         if isinstance(override, str):
             raise Refused(422, override)
         async with self._shop.connection() as conn:
@@ -159,17 +160,12 @@ class GateDesk:
             return WORDS.get(over.partition(":")[0], "ended"), over
         try:
             question = GateQuestion(override.agent, override.release, override.environment)
-            decision, inputs = self._house.decide(override.gate, question)
+            _, inputs = self._house.decide(override.gate, question)
         except (CannotAnswer, UnknownGate):
             return "active", ""
-        void = self._rules.holds(override, inputs, evidence(decision), now)
+        against = self._rules.against(self._house.gates[override.gate], inputs)
+        void = self._rules.holds(override, inputs, against, now)
         return ("voided", void) if void else ("active", "")
-
-
-def evidence(decision: GateDecision) -> float:
-    """Against the release, as the decision's reasons say: its largest e-value, 0 where there is none."""
-    told = (reason.detail.get("e_block") for reason in decision.reasons)
-    return max((float(one) for one in told if isinstance(one, int | float)), default=0.0)
 
 
 def _frozen(freeze: Freeze, now: datetime) -> FreezeView:
