@@ -41,6 +41,7 @@ class Standing:
         self._known: Known | None = None
         self._version = -1
         self._states: dict[tuple[str, Address], str] = {}
+        self.looked: tuple[Known, datetime, datetime | None] | None = None  # what it saw last, when, and event time then
         labels = ("gate", "agent", "release", "environment", "state")
         self._gauge = Gauge("tocsin_gate_state", "1 for the state a gate would answer", labels, registry=registry)
 
@@ -52,6 +53,7 @@ class Standing:
             severities = {one for values in self._gates.values() for one in values.severities}
             found = await snapshot(conn, severities)
             self._known, self._version = self._index(found), found.version
+        self.looked = (self._known, read_at, now.watermark)
         changed = []
         for values, address, inputs in self._questions(self._known, read_at, now.watermark):
             decision = self._decide(values, inputs, read_at)

@@ -23,7 +23,7 @@ from ..records import DeadLetter, Position
 from ..records.deadletters import appended
 from ..settings import Settings
 from ..settle import LogReader, Read, positions
-from . import gates
+from . import gates, missed, overrides
 from .commanding import Commanding
 from .counting import READER, Counting, Names
 from .deciders import Wired, writers
@@ -31,6 +31,7 @@ from .inputs import Index
 from .jira import JiraReader, TrackerAway
 from .judging import Judging
 from .leading import Leading, settings_key
+from .minding import Minding, Said
 from .outcomes import Rules
 from .persons import Persons
 from .polling import Polling, hinted
@@ -65,6 +66,8 @@ class Learn:
         self._commanding = Commanding(topics.CONTROL.name, settings_key(settings.control_key))
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
         self._standing = Standing(values, Index, gates.decide, topics.GATES.name, registry)
+        told = Said(overrides.holds, overrides.against, missed.bypass, missed.waiting)
+        self._minding = Minding(values, told, topics.named(topics.FINDINGS, settings.generation), registry)
         persons = Persons(policy.people)
         self._judge = Judging(policy.outcomes, persons)
         self._recorder = Recorder(topics.OUTCOMES.name, Rules(persons, policy.calibration.bulk_max))
@@ -172,6 +175,8 @@ class Learn:
                 now_s = time.monotonic()
                 if now_s - looked_s >= STANDING_S:
                     await self._standing.turn(conn)
+                    if self._standing.looked is not None:
+                        await self._minding.turn(conn, *self._standing.looked)
                     looked_s = now_s
                 if not tidied_s or now_s - tidied_s >= TIDY_S:
                     await forget(conn)
