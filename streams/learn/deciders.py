@@ -36,12 +36,16 @@ from ..respond.routing import BookValues
 from ..step import Decider
 from . import casebook, questions, ruling
 from .approvals import Approvals
+from .calibration import Calibration
 from .cases import Cases
 from .commanding import Commanding
 from .controls import Controls
+from .crediting import Crediting
 from .desks import Values as BreakerValues
 from .overriding import Freezing, Overriding
+from .powers import Powers
 from .settling import Write
+from .weighing import Values as Weighing
 
 TOLD = (
     Outcome
@@ -81,7 +85,9 @@ class Wired:
 def deciders(policy: Policy, values: BookValues) -> tuple[Decider[Any], ...]:
     """In the order in which they answer. What one says, the others read in the same transaction."""
     controls = Controls(msgspec.convert(policy.breaker, BreakerValues, from_attributes=True))
-    return (Overriding(), Freezing(), controls, Cases(policy.digest), Approvals(values))
+    weighing = msgspec.convert(policy.calibration, Weighing, from_attributes=True)
+    power = (Crediting(), Calibration(policy.calibration.starts, weighing))
+    return (Overriding(), Freezing(), controls, Cases(policy.digest), Approvals(values), *power)
 
 
 def writers(commanding: Commanding) -> dict[type, Write]:
@@ -94,4 +100,5 @@ def writers(commanding: Commanding) -> dict[type, Write]:
         Obligation: questions.owed,
         RegressionCase: casebook.written(topics.OUTCOMES.name),
         **commanding.writers(),
+        **Powers(topics.OUTCOMES.name).writers(),
     }

@@ -35,7 +35,7 @@ class Agreement(NamedTuple):
     kappa: float
     agreed: float
     constant: float  # agreement of the one who always says what is most frequent
-    count: int
+    of: int
 
 
 def mean(good: float, bad: float) -> float:
@@ -90,7 +90,7 @@ def cusum(rights: Iterable[bool]) -> float:
 
 
 def decayed(age_d: float, half_life_d: float) -> float:
-    return 0.5 ** (max(0.0, age_d) / half_life_d)
+    return exp(-log(2) * max(0.0, age_d) / half_life_d)
 
 
 def capped(weights: tuple[float, ...], most: float = WEIGHT_MAX) -> tuple[float, ...]:

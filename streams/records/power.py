@@ -125,7 +125,14 @@ class Worth(Struct, frozen=True, omit_defaults=True):
     cusum: float = 0.0
     proposed: Power | None = None  # a step up that a person may grant
     probation_until: datetime | None = None
-    next: str = ""  # what it would take to gain or lose a step, in words
+    next: tuple[str, ...] = ()  # what it would take to gain or lose a step, in words
+    acted_low: float | None = None  # Wilson 90 %, of actionable
+    acted_high: float | None = None
+    audited: tuple[int, int, int, int] = (0, 0, 0, 0)  # sessions: flagged and bad, flagged only, bad only, neither
+    stable: float | None = None  # how often it agrees with itself, where it judged the same session three times
+    labels: int = 0  # of sets labelled offline
+    granted_by: str = ""  # the person, where a person gave it its power
+    cooling_until: datetime | None = None  # no step up before
 
 
 class PowerChanged(Struct, frozen=True, tag="power_changed", tag_field="record", omit_defaults=True):

@@ -12,6 +12,7 @@ from contract import conduct
 from contract.facts import PACE, USUAL_S, fact
 
 from streams import records as r
+from streams.learn.crediting import Agreed, Credit
 
 LATENESS = timedelta(seconds=30)
 
@@ -201,7 +202,33 @@ def _power_changed(chance: Random, at: float, who: dict[str, Any]) -> r.PowerCha
     return r.PowerChanged(f"LLM:{who['session']}@1", int(at) + 1, chance.choice(r.POWERS), after, "numbers", b.at(at))
 
 
+def _decided(chance: Random, at: float, who: dict[str, Any]) -> r.Decided:
+    said = _outcome(chance, at, who)
+    return r.Decided(said, b.incident(0, id=said.incident, judges=("LLM:grounded@4",)))
+
+
+def _credit(chance: Random, at: float, who: dict[str, Any]) -> Credit:
+    correct, actionable = chance.choice(((1, 1), (-1, -1), (1, -1), (0, 0)))
+    evaluator = f"LLM:{who['session']}@{chance.choice((1, 1, 2))}"
+    return Credit(evaluator, f"x{chance.randrange(400)}#1", correct, actionable, b.at(at), b.at(at))
+
+
+def _granted(chance: Random, at: float, who: dict[str, Any]) -> r.Granted:
+    return r.Granted(f"LLM:{who['session']}@1", chance.choice(r.POWERS), "ann", "well known", b.at(at))
+
+
+def _label(chance: Random, at: float, who: dict[str, Any]) -> r.Labelled:
+    flagged, bad = chance.random() < 0.5, chance.random() < 0.5
+    return r.Labelled(f"LLM:{who['session']}@1", f"s{chance.randrange(2000)}", flagged, bad, "ann", b.at(at))
+
+
 SAMPLES: dict[type, Any] = {
+    r.Decided: _decided,
+    r.Confirmed: lambda c, at, who: r.Confirmed((_name(c, who),), f"ann-{who['session']}", b.at(at)),
+    r.Granted: _granted,
+    r.Labelled: _label,
+    Credit: _credit,
+    Agreed: lambda c, at, who: Agreed(_name(c, who), "bob", b.at(at)),
     r.SessionStarted: _started,
     r.Heartbeat: _beat,
     r.LlmCalled: _model,

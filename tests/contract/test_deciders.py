@@ -10,6 +10,8 @@ from contract.running import SAMPLES, Runner, history, moment, run
 
 from streams import policy
 from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders, session_detectors
+from streams.learn.calibration import Calibration
+from streams.learn.crediting import Crediting
 from streams.records import Fact, Finding
 from streams.respond import book
 from streams.respond.routing import BookValues, Owner
@@ -42,6 +44,7 @@ def registry() -> list[Any]:
     rules = policy.parse(POLICY, "policy.toml")
     given = (rules.detectors, rules.given)
     found = (*session_detectors(*given), *session_deciders(*given), *scope_deciders(*given), *book.deciders(VALUES))
+    found += (Crediting(), Calibration(rules.calibration.starts))
     return list({type(one): one for one in found}.values())  # those that share a memory are also tested alone
 
 
