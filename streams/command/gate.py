@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 
@@ -39,7 +38,8 @@ def gate() -> None:
 @click.option("--url", help="Where Tocsin's pages are; default from TOCSIN_WEB_URL or TOCSIN_WEB_HOST and _PORT.")
 @click.option("--wait", type=Duration(), help="Ask again while the answer is hold, at most this long.")
 @click.option("--strict", is_flag=True, help="A warning is not good enough.")
-@click.option("--json", "as_json", is_flag=True, help="Print the decision document.")
+@click.option("--json", "as_json", is_flag=True, help="Print the decision document; the same as --format json.")
+@click.option("--format", "shape", type=click.Choice(["json", "github", "junit"]), help="Print it for a tool.")
 def check(agent: str, release: str, environment: str, name: str, **options: object) -> None:
     """Ask the gate and answer by exit code.
 
@@ -49,13 +49,16 @@ def check(agent: str, release: str, environment: str, name: str, **options: obje
     Example: tocsin gate check --agent support-bot --release 2026.11.2 --wait 30m
     """
     from ..gatecheck import check as ask  # noqa: PLC0415
+    from .gate_formats import tell  # noqa: PLC0415
 
     settings = settings_or_exit()
     question = GateQuestion(agent, release, environment)
     url = str(options["url"] or settings.pages)
     wait_s = float(str(options["wait"])) if options["wait"] is not None else None
     checked = ask(url, name, question, wait_s=wait_s, strict=bool(options["strict"]))
-    if options["as_json"]:
-        click.echo(json.dumps(checked.document, indent=2))
-    click.echo(checked.message, err=True)
+    shape = options["shape"] or ("json" if options["as_json"] else None)
+    if shape:
+        tell(str(shape), checked, f"{name} of {agent}@{release} in {environment}")
+    if shape != "github":  # which reads orders out of both streams
+        click.echo(checked.message, err=True)
     sys.exit(checked.code)
