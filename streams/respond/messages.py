@@ -39,6 +39,7 @@ class PageDoc(Struct, frozen=True, kw_only=True, tag="page", tag_field="doc"):
     ticket: str = ""  # id of the ticket's obligation
     ticket_pending: str = ""
     actions: tuple[str, ...] = ()  # which buttons make sense now: acknowledge, fixed, false_positive, …
+    controls: tuple[tuple[str, str, str], ...] = ()  # what may be done to agents: name, label, what is asked before
 
 
 class TicketDoc(Struct, frozen=True, kw_only=True, tag="ticket", tag_field="doc"):

@@ -114,6 +114,7 @@ class Breaker(Struct, frozen=True, kw_only=True):
     """How long agents are held back for a trouble that is not seen again."""
 
     lease_s: float = 300.0
+    person_s: float = 3_600.0  # how long what a page's button asks for holds
 
 
 class BookValues(Struct, frozen=True, kw_only=True):

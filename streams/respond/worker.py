@@ -97,7 +97,14 @@ async def run(
     publisher = Publisher(settings.database, settings.kafka, reached=reached)
     swept = sweepers(settings, receivers, meters)
     auditor = watching(settings, policy, meters, tuple(receiver.name for receiver in receivers))
-    loops: list[Any] = [settling, publisher, *carriers, *swept, *listening(settings, policy, registry, reached), auditor]
+    loops: list[Any] = [
+        settling,
+        publisher,
+        *carriers,
+        *swept,
+        *listening(settings, policy, registry, reached),
+        auditor,
+    ]
     try:
         await together(loops, stop)
     finally:
@@ -157,6 +164,7 @@ def listening(
     )
     recorder = Recorder(topics.OUTCOMES.name, Rules(Persons(policy.people), policy.calibration.bulk_max))
     ears = Ears(bot, settings.slack_team, recorder, registry)
+    ears.hold_s = policy.breaker.person_s
     secure = settings.slack_url.startswith("https://")
     return [Socket(settings.database, app, ears, registry, secure=secure, reached=reached)]
 

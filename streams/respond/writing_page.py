@@ -10,7 +10,9 @@ from typing import Literal
 from ..records import Incident, OutcomeValue
 from .messages import NoteDoc, PageDoc, Pairs
 from .routing import BookValues
+from .writing_controls import controls
 from .writing_evidence import WELL, said
+from .writing_outcome import along, means, missing, waits
 from .writing_words import (
     MEANS,
     agents,
@@ -41,7 +43,7 @@ OUTCOMES: tuple[OutcomeValue, ...] = (
 )
 OVER = ("resolved", "closed", "merged")
 SAY_HOW = "Say how it ended; if nobody does, it is closed by itself."
-News = Literal["recovered", "back", "closing", "assigned", "worse", "escalated", "split", "merged", "gone"]
+News = Literal["recovered", "back", "closing", "assigned", "worse", "escalated", "split", "merged", "gone", "unnamed"]
 
 
 def page(
@@ -65,6 +67,7 @@ def page(
         ticket=f"{incident.id}:ticket:1",
         ticket_pending="Ticket: being opened",
         actions=_actions(incident),
+        controls=controls(values, incident),
     )
 
 
@@ -77,7 +80,7 @@ def note(values: BookValues, incident: Incident, at: datetime, what: News) -> No
         page=f"{incident.id}:page:1",
         headline=clip(headline, HEADLINE_MAX),
         lines=tuple(clip(line) for line in lines if line),
-        actions=_actions(incident) if what == "recovered" else (),
+        actions=OUTCOMES if what == "unnamed" else _actions(incident) if what == "recovered" else (),
     )
 
 
@@ -146,6 +149,7 @@ def _lines(values: BookValues, incident: Incident, at: datetime) -> Pairs:
             ("Changed before", changes(incident)),
             ("Seen before", before(incident) or ("no" if incident.episode == 1 else "yes")),
             ("Decided by", "" if incident.stage == "closed" else incident.resolved_by or ""),
+            ("Decision", _decision(incident)),
             ("State", _standing(incident)),
             ("Assigned to", incident.assigned_to or ""),
             ("Acknowledged by", incident.acknowledged_by or ""),
@@ -153,6 +157,13 @@ def _lines(values: BookValues, incident: Incident, at: datetime) -> Pairs:
             ("Hint", incident.hint or ""),
         )
     )
+
+
+def _decision(incident: Incident) -> str:
+    """What came with it, and why it may not count yet."""
+    if incident.stage != "resolved":
+        return ""
+    return " ".join(filter(None, (waits(incident.decision), along(incident), missing(incident))))
 
 
 def _place(incident: Incident) -> str:
@@ -183,7 +194,7 @@ def _telling(incident: Incident) -> tuple[str, ...]:
 
 def _todo(incident: Incident, explained: str) -> str:
     if incident.stage in ("resolved", "closed"):
-        return MEANS[incident.outcome or "unspecified"]
+        return means(incident)
     if incident.stage == "merged":
         bigger = f"“{clip(explained, HEADLINE_MAX)}”" if explained else f"incident {clip(incident.parent)}"
         return f"Follow {bigger}; this one takes its outcome."
@@ -229,6 +240,9 @@ def _news(values: BookValues, incident: Incident, at: datetime, what: News) -> t
         case "gone":
             lines = ("It was deleted, or we may not see it any more. No other one is opened by itself.",)
             return f"Its ticket {incident.ticket or ''} is gone", lines
+        case "unnamed":
+            until = "Until somebody does, it holds up the same releases for 24 hours."
+            return "How did it end? Its ticket was closed without a word", (until, MEANS["unspecified"])
         case "split":
             return "Stands for itself again", ("A person said that it is no part of the bigger incident.",)
         case "merged":

@@ -17,6 +17,7 @@ from ...database import Connection
 from ...learn.recorder import Recorder
 from ...records import NotDone, Outcome, Refused, Unknown
 from ..receivers.slack_wire import Wire
+from . import further
 from .clicks import Click, Nonsense, clicks, printable, record
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Ears:
     def __init__(self, wire: Wire | None, team: str, recorder: Recorder, registry: CollectorRegistry) -> None:
         self._wire, self._team, self._recorder = wire, team, recorder
         self._tidied = 0.0
+        self.hold_s = 3600.0  # so long holds what a page's button asks for; policy breaker.person_s
         self._heard = Counter(
             "tocsin_heard", "What was told from outside, by what became of it", ("source", "result"), registry=registry
         )
@@ -96,6 +98,13 @@ class Ears:
     async def _click(self, conn: Connection, click: Click, team: str) -> tuple[str, str]:
         if click.user_team != team:
             return "stranger", STRANGER
+        if click.action in further.ACTIONS:
+            if not await _ours(conn, click):
+                return "elsewhere", ELSEWHERE
+            if not await first(conn, "slack", click.key):
+                return "again", ""
+            click = click._replace(name=self._recorder.in_slack(click.user, click.name))
+            return await further.heard(conn, click, datetime.now(UTC), self.hold_s)
         fingerprint = await _fingerprint(conn, click.incident)
         if fingerprint is None:
             return "unknown", UNKNOWN

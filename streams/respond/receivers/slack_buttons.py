@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...records.choices import CHOICES
+
 Element = dict[str, Any]
 
 PREFIX = "tocsin:"  # of an action's id, and of the block's, which names the incident
 ELEMENTS_MAX = 25
+SURE_MAX = 300
 NAME_MAX = 240  # of an incident in a block's id, of 255 characters
 SPANS = (("1h", "1 hour"), ("4h", "4 hours"), ("tomorrow", "Until tomorrow"))
 NOTHING_WRONG = "Nothing was wrong? Then the same trouble is no longer told, until this is taken back."
@@ -33,6 +36,18 @@ def block(incident: str, actions: Sequence[str]) -> Element | None:
     if not elements:
         return None
     return {"type": "actions", "block_id": f"{PREFIX}{incident}", "elements": elements[:ELEMENTS_MAX]}
+
+
+def controls(incident: str, offered: Sequence[tuple[str, str, str]]) -> Element | None:
+    """What may be done to agents: each asks first, and says whom it hits and when it ends."""
+    if not incident or len(incident) > NAME_MAX or not offered:
+        return None
+    elements = [
+        _button(name, label, style="danger", confirm=_sure(label, text[:SURE_MAX]))(incident)
+        for name, label, text in offered
+        if name in CHOICES
+    ]
+    return {"type": "actions", "block_id": f"{PREFIX}hold:{incident}", "elements": elements} if elements else None
 
 
 def _button(action: str, label: str, **look: Any) -> Callable[[str], Element]:
@@ -81,4 +96,6 @@ DRAWN: dict[str, Callable[[str], Element]] = {
     "fixed": _button("fixed", "Fixed"),
     "reopen": _button("reopen", "Reopen"),
     "split": _button("split", "Not part of it"),
+    "approve": _button("approve", "Approve", style="primary"),
+    "refuse": _button("refuse", "Refuse", style="danger"),
 }

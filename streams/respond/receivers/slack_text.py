@@ -66,6 +66,8 @@ def blocks(
     found += [_section(text) for text in (*telling, *_numbered(doc.steps), doc.todo) if text]
     pressed = slack_buttons.block(doc.incident, doc.actions) if buttons else None
     found += [pressed] if pressed else []
+    held = slack_buttons.controls(doc.incident, doc.controls) if buttons else None
+    found += [held] if held else []
     if links := _links(doc, references, awaited=awaited):
         found.append({"type": "context", "elements": [{"type": "mrkdwn", "text": links}]})
     if doc.actions and not buttons and any(address(url) for _, url in doc.links):
