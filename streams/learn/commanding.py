@@ -10,10 +10,9 @@ from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
 from ..database import Connection
-from ..records import ApprovalAsked, Control, ControlBeat, ControlGone
+from ..records import ApprovalAsked, Control, ControlBeat, ControlGone, ControlRefused
 from ..records.signing import signed
 from ..settle import publish
-from .holds import Refusal, same
 
 BEAT = "heartbeat"
 STANDS = "SELECT body FROM controls WHERE scope = %s FOR UPDATE"
@@ -43,14 +42,19 @@ class Commanding:
         self._topic, self._key = topic, key
 
     def writers(self) -> dict[type, Callable[[Connection, Sequence[Any]], Any]]:
-        return {Control: self.controls, ControlGone: self.gone, Refusal: self.refusals, ApprovalAsked: self.approvals}
+        return {
+            Control: self.controls,
+            ControlGone: self.gone,
+            ControlRefused: self.refusals,
+            ApprovalAsked: self.approvals,
+        }
 
     async def controls(self, conn: Connection, records: Sequence[Control]) -> None:
         for one in records:
             row = await (await conn.execute(STANDS, [one.scope.key])).fetchone()
             body = Jsonb(msgspec.to_builtins(one))
             await conn.execute(CONTROL, (one.scope.key, one.state, one.seq, one.not_after, body))
-            if row is None or not same(msgspec.convert(row[0], Control), one):
+            if row is None or not msgspec.convert(row[0], Control).like(one):
                 await self._changed(conn, one)
             await self._publish(conn, one)
 
@@ -59,7 +63,7 @@ class Commanding:
         for one in records:
             await publish(conn, self._topic, one.scope.key, None)
 
-    async def refusals(self, conn: Connection, records: Sequence[Refusal]) -> None:
+    async def refusals(self, conn: Connection, records: Sequence[ControlRefused]) -> None:
         for one in records:
             await self._changed(conn, one.control, one.source)
 

@@ -50,13 +50,6 @@ class Probing(Struct, frozen=True, array_like=True):
     sessions: int = 0
 
 
-class Refusal(Struct, frozen=True):
-    """A detector wanted something that was not done: only the history hears of it."""
-
-    control: Control  # as it stands, with the reason why it stays
-    source: str
-
-
 class Switch(Struct, frozen=True, array_like=True):
     """Everything about one scope."""
 
@@ -86,16 +79,6 @@ def said(switch: Switch, at: datetime, probe: Probe, why: str = "") -> Control:
     if why:
         told = replace(told, reason=why)
     return replace(told, seq=seq, issued_at=at)
-
-
-def same(one: Control, other: Control) -> bool:
-    """Whether they differ in nothing but when they were said and how long they hold."""
-    return _bare(one) == _bare(other)
-
-
-def _bare(control: Control) -> Control:
-    beneath = replace(control.beneath, not_after=None) if control.beneath else None
-    return replace(control, seq=0, issued_at=_NEVER, not_after=None, sig="", beneath=beneath)
 
 
 def _told(switch: Switch, probe: Probe) -> Control:

@@ -14,6 +14,7 @@ from ..records import (
     ApprovalAsked,
     ControlAsked,
     ControlGone,
+    ControlRefused,
     Decided,
     Notice,
     Probe,
@@ -21,7 +22,7 @@ from ..records import (
     Scope,
 )
 from .desks import CLOSED_KEPT, Desk, Values, all_of, desk_of
-from .holds import Hold, Mode, Probing, Refusal, Switch, said, same
+from .holds import Hold, Mode, Probing, Switch, said
 from .radius import fitting
 from .wording import approved, changed, denied, wanted
 
@@ -203,7 +204,7 @@ class Turn:
         self.desk = replace(self.desk, refused={**dict([*self.desk.refused.items()][-ASKED_MAX:]), ask.incident: why})
         told = said(switch, self.at, self.probe, f"not done: {wanted(ask)}: {why}")
         told = replace(told, seq=switch.seq, incident=ask.incident, automatic=True)
-        self.say.append(Refusal(told, ask.source))
+        self.say.append(ControlRefused(told, ask.source))
         if ask.incident:
             self._tell(ask.incident, f"{wanted(ask)}: not done, {why}")
 
@@ -242,7 +243,7 @@ class Turn:
         closed_at = self.at if told.state == "closed" else None
         self._keep(replace(switch, said=told, closed_at=closed_at))
         self.say.append(told)
-        if before.said is not None and same(before.said, told):
+        if before.said is not None and before.said.like(told):
             return
         incidents = {hold.incident for hold in (*all_of(before), *all_of(switch)) if hold.incident}
         for incident in sorted(incidents):

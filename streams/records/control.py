@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 ScopeKind = Literal["global", "tenant", "agent", "release", "tool", "agent_tool"]
 ControlState = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
@@ -15,6 +16,7 @@ OnStale = Literal["keep", "expire", "close"]
 
 
 _HASHES = 1 << 64
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def held_back(session: str, ratio: float) -> bool:
@@ -98,6 +100,14 @@ class Control(Struct, frozen=True, tag="control", tag_field="record", omit_defau
     def active(self) -> bool:
         """Whether agents are told anything by it."""
         return self.state not in ("closed", "disabled")
+
+    def like(self, other: Control) -> bool:
+        """Whether they differ in nothing but when they were said and how long they hold."""
+        return self._bare() == other._bare()
+
+    def _bare(self) -> Control:
+        beneath = replace(self.beneath, not_after=None) if self.beneath else None
+        return replace(self, seq=0, issued_at=_EPOCH, not_after=None, sig="", beneath=beneath)
 
     @property
     def held(self) -> float:
@@ -191,3 +201,10 @@ class Approval(Struct, frozen=True, tag="approval", tag_field="record", omit_def
     at: datetime
     actor: str = ""
     source: str = ""
+
+
+class ControlRefused(Struct, frozen=True, tag="control_refused", tag_field="record"):
+    """A detector wanted something that was not done: only the history hears of it."""
+
+    control: Control  # as it stands, with the reason why it stays
+    source: str

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from learn.booking import sighted
 
 from streams.learn.controls import Controls, Values
-from streams.learn.holds import GRACE, Refusal
+from streams.learn.holds import GRACE
 from streams.records import (
     ApprovalAnswered,
     ApprovalAsked,
     Control,
     ControlAsked,
     ControlGone,
+    ControlRefused,
     Decided,
     Notice,
     Outcome,
@@ -191,7 +192,7 @@ def test_detectors_stop_no_more_than_their_radius():
     desk = Desk()
     said = desk.detector("pause", affected=0.6)
     assert controls(said) == []
-    (refusal,) = (one for one in said if isinstance(one, Refusal))
+    (refusal,) = (one for one in said if isinstance(one, ControlRefused))
     assert refusal.source == "detector:cost.session"
     (word,) = words(said)
     assert "not done, it would stop 60% of the agent's sessions, and 30% is what may be" in word
