@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..records import Outcome
+from ..records import Decision, Incident, Outcome
 from ..step import Step
 from .life import OVER, PARENT, Life, alone, awake, episode, let_go, missing, notices, put, questions
 
@@ -25,6 +25,7 @@ def decided(life: Life, record: Outcome) -> Step[Life]:
         record = _elsewhere(record)
     if incident.stage == "merged" and record.outcome == "duplicate" and not follows:
         return Step(life)  # our own closing of the ticket, read back
+    again = _again(incident, record)
     incident = replace(
         awake(incident),
         stage="resolved",
@@ -32,6 +33,7 @@ def decided(life: Life, record: Outcome) -> Step[Life]:
         fixed_in=record.fixed_in,
         resolved_at=record.at,
         resolved_by=_who(record),
+        decision=_decision(incident, record),
         held=() if incident.told else incident.held,
     )
     life = put(life, incident)
@@ -40,8 +42,38 @@ def decided(life: Life, record: Outcome) -> Step[Life]:
         life = replace(life, followed=record.reason if follows else None)
         life = replace(life, because=None if follows else record.reason)
     # What follows its parent owes nobody a word of its own; the groups still have to know.
-    want = ("settled",) if follows else ("settled", "outcome")
+    want = ("settled",) if follows else ("settled", "outcome") if not again else ()
+    if record.outcome == "unspecified" and want and not follows and not life.unnamed and current:
+        life, want = replace(life, unnamed=True), (*want, "unnamed")
+    if not want:
+        return Step(life, (incident,))
     return Step(life, (incident, *alone(incident, want, record.at), *notices(life, incident, want, record.at)))
+
+
+def _decision(incident: Incident, record: Outcome) -> Decision:
+    return Decision(
+        at=record.at,
+        actor=record.actor,
+        why=record.why or "",
+        cause=record.cause or "",
+        expires_at=record.expires_at,
+        review_at=record.review_at,
+        provider=record.provider or "",
+        duplicate_of=record.duplicate_of or "",
+        inferred=record.inferred,
+        bulk=record.bulk,
+        pressed=record.pressed,
+        count=incident.count,
+    )
+
+
+def _again(incident: Incident, record: Outcome) -> bool:
+    """Whether it says what is known: a button and the ticket's resolution often say one thing twice."""
+    before, after = incident.decision, _decision(incident, record)
+    if incident.stage != "resolved" or before is None:
+        return False
+    same = replace(before, at=after.at, actor=after.actor, count=after.count)
+    return (incident.outcome, incident.fixed_in, same) == (record.outcome, record.fixed_in, after)
 
 
 def _elsewhere(record: Outcome) -> Outcome:
@@ -81,6 +113,7 @@ def reopened(life: Life, record: Outcome) -> Step[Life]:
         fixed_in=None,
         resolved_at=None,
         resolved_by=None,
+        decision=None,
         parent=record.reason if follows else None,
         held=(DRY_RUN,) if DRY_RUN in incident.held else held,
     )

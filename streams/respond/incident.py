@@ -164,7 +164,7 @@ class IncidentLife:
         incident = life.incident
         judged = "late"
         if incident.stage in OVER:
-            judged = judge(incident, life.horizon or incident.last_seen, life.known, finding)
+            judged = judge(life, life.horizon or incident.last_seen, finding)
             if judged == "again":
                 return self._opened(life, record, mark)
         before = incident

@@ -51,6 +51,7 @@ class Life(Struct, frozen=True, array_like=True):
     wanting: tuple[str, ...] = ()  # whom a silence or a storm keeps from being woken once more: escalate, worse
     speaks: tuple[str, ...] = ()  # incidents that people merged into this one
     sustained: datetime | None = None  # event time up to which something that it speaks for was seen
+    unnamed: bool = False  # people were asked how it ended
 
 
 def noted(life: Life, record: Sighted, mark: str) -> Life:

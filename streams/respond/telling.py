@@ -10,9 +10,10 @@ from ..records import About, Due, Incident, Notice, Obligation, ObligationKind
 from . import routing, writing
 from .messages import CommentDoc, Doc, PageDoc, body
 from .routing import BookValues, Level, Owner
+from .sighting import digest
 
 EDITS = {"update", "outcome", "duplicate", "worse", "escalate", "recovered", "back", "closing", "split"}
-NOTES: tuple[writing.News, ...] = ("recovered", "back", "closing", "assigned", "split", "gone")
+NOTES: tuple[writing.News, ...] = ("recovered", "back", "closing", "assigned", "split", "gone", "unnamed")
 FURTHER = ("pagerduty:", "webhook:")
 
 
@@ -72,7 +73,7 @@ class Telling:
             return []
         found: list[tuple[str, CommentDoc]] = []
         if "outcome" in want and "closing" not in want:
-            found.append((f"outcome {incident.outcome}", writing.understood(values, incident)))
+            found.append((f"outcome {incident.outcome} {_mark(incident)}", writing.understood(values, incident)))
         if "raised" in want:
             found.append(("raised", writing.raised(values, incident, due.at)))
         if "recovered" in want:
@@ -187,6 +188,12 @@ class _Said:
         incident = self.due.incident.id
         name = _page(incident, ordinal, to)
         self.all.append(Obligation(name, incident, "page", ordinal, to, body(doc), after, self.due.at))
+
+
+def _mark(incident: Incident) -> str:
+    """The same decision is not said twice so soon; another one is."""
+    said = incident.decision and replace(incident.decision, at=incident.first_seen, actor="", count=0)
+    return digest(f"{incident.fixed_in} {said}")
 
 
 def root(incident: Incident) -> str:

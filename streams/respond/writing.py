@@ -9,8 +9,8 @@ from .writing_news import (
     duplicate,
     raised,
     recovered_comment,
-    understood,
 )
+from .writing_outcome import understood
 from .writing_page import News, note, page, umbrella
 from .writing_remark import notice, remark, remark_comment
 from .writing_ticket import link, ticket

@@ -1,4 +1,4 @@
-"""Writes what is said under a ticket: how a decision was understood, that it is worse, over, back, or another's."""
+"""Writes what is said under a ticket: that it is worse, over, back, or another's."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ from datetime import datetime
 from ..records import Incident
 from .messages import CommentDoc, TransitionDoc
 from .routing import BookValues
+from .writing_outcome import CORRECT
 from .writing_page import SAY_HOW
-from .writing_ticket import CORRECT
 from .writing_words import MEANS, clip, how_many, moment
-
-
-def understood(values: BookValues, incident: Incident) -> CommentDoc:
-    """Said under the ticket once a person decided, so that a misread decision is seen and corrected."""
-    outcome = incident.outcome or "unspecified"
-    where = f" in {clip(incident.fixed_in)}" if incident.fixed_in else ""
-    who = f", decided by {clip(incident.resolved_by)}" if incident.resolved_by else ""
-    return _comment(values, incident, (f"Understood as {outcome}{where}{who}.", MEANS[outcome], CORRECT))
 
 
 def raised(values: BookValues, incident: Incident, at: datetime) -> CommentDoc:

@@ -9,6 +9,7 @@ from . import routing
 from .messages import LinkDoc, Pairs, TicketDoc
 from .routing import BookValues
 from .writing_evidence import nine, timeline
+from .writing_outcome import CORRECT
 from .writing_words import (
     MEANS,
     agents,
@@ -33,10 +34,6 @@ SENTENCE_MAX = 600
 CLOSE = (
     "Say how it ended when you resolve the ticket: set its Outcome field, where there is one "
     f"({', '.join(value for value in MEANS if value != 'unspecified')}), else choose the resolution that says it."
-)
-CORRECT = (
-    "To correct this, decide again on the ticket or on the incident's page: the last decision wins. "
-    "Reopening the ticket takes it back."
 )
 NO_CHANGE = "No event told of a new release, prompt, model, set of tools or policy just before."
 NO_PREVIOUS = "Not seen before, as far as is remembered."

@@ -33,9 +33,9 @@ COUNTED = {  # what these detectors count, where it is not how often the trouble
 MEANS: dict[OutcomeValue, str] = {
     "fixed": "Releases it was already seen in only add to the count; in any other release it comes back as regressed.",
     "false_positive": "The same trouble is counted and no longer told, until the decision is taken back.",
-    "accepted_risk": "The same trouble is counted and not told for 90 days, unless it becomes more severe.",
+    "accepted_risk": "The same trouble is counted and not told until it expires, unless it becomes more severe.",
     "wont_fix": "The same trouble is counted and not told for 180 days, unless it becomes more severe.",
-    "external_cause": "If it is seen again, a new ticket is opened.",
+    "external_cause": "While it goes on it is counted; if it is seen again after it was quiet, a new ticket is opened.",
     "duplicate": "If it is seen again, a new ticket is opened.",
     "cannot_reproduce": "If it is seen again, a new ticket is opened.",
     "unspecified": "Nobody said why. If it is seen again, a new ticket is opened.",

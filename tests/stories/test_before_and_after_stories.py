@@ -117,7 +117,7 @@ def test_a_ticket_that_is_closed_before_the_fix_is_shipped_stays_closed_until_th
 
 def test_two_troubles_never_share_a_ticket(world):
     world.finds("search").finds("refund", agent="refunds")
-    world.at(100).decides("search", "external_cause").at(200).finds("refund", agent="refunds").at(300).finds("search")
+    world.at(100).decides("search", "cannot_reproduce").at(200).finds("refund", agent="refunds").at(300).finds("search")
     tickets = {owed.incident for owed in world.obligations.values() if owed.kind == "ticket"}
     assert tickets == {world.id("search"), world.id("refund"), world.id("search", 2)}
 

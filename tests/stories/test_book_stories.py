@@ -114,7 +114,7 @@ def test_an_accepted_trouble_comes_back_only_when_it_gets_worse(world):
 
 
 def test_after_the_other_outcomes_a_new_sighting_is_a_new_episode(world):
-    world.finds("search").at(100).decides("search", "external_cause").at(101).finds("search")
+    world.finds("search").at(100).decides("search", "cannot_reproduce").at(101).finds("search")
     world.told(page("search", 2), ticket("search", 2))
     assert not world.incident("search", 2).title.startswith("Regressed")
 

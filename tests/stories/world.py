@@ -34,6 +34,7 @@ NEWS = {  # how it is said -> what it is
     "Escalated": "escalated",
     "Stands for itself again": "split",
     "Part of a bigger incident": "merged",
+    "How did it end": "unnamed",
 }
 
 
