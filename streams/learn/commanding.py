@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
 from ..database import Connection
-from ..records import ApprovalAsked, Control, ControlBeat, ControlGone, ControlRefused
+from ..records import Control, ControlBeat, ControlGone, ControlRefused
 from ..records.signing import signed
 from ..settle import publish
 
@@ -23,9 +23,6 @@ ON CONFLICT (scope) DO UPDATE SET state = EXCLUDED.state, seq = EXCLUDED.seq, no
 WHERE controls.seq < EXCLUDED.seq
 """
 CHANGE = "INSERT INTO control_changes (scope, at, actor, record) VALUES (%s, %s, %s, %s)"
-APPROVAL = """
-INSERT INTO approvals (id, asked_at, expires_at, body) VALUES (%s, %s, %s, %s) ON CONFLICT (id) DO NOTHING
-"""
 ACTIVE = "SELECT body FROM controls WHERE state NOT IN ('closed', 'disabled') ORDER BY scope"
 UNSENT = "DELETE FROM publish WHERE topic = %s AND key = %s"
 # A beat's number is its time in milliseconds, so that it grows beyond a database that was set back.
@@ -66,10 +63,6 @@ class Commanding:
     async def refusals(self, conn: Connection, records: Sequence[ControlRefused]) -> None:
         for one in records:
             await self._changed(conn, one.control, one.source)
-
-    async def approvals(self, conn: Connection, records: Sequence[ApprovalAsked]) -> None:
-        for one in records:
-            await conn.execute(APPROVAL, (one.id, one.at, one.until, Jsonb(msgspec.to_builtins(one))))
 
     async def repeat(self, conn: Connection) -> int:
         """Everything that agents have to know, once more: for those whose topic was tampered with, or cut short."""

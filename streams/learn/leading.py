@@ -11,8 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from ..database import Connection
-from ..records import Control, ControlAsked, ControlBeat, Incident, Probed, Scope, Silence
+from ..records import Control, ControlAsked, ControlBeat, Incident, Probed, Silence
 from .commanding import Commanding
+from .reach import affected
 from .recording import tell
 
 BEAT_S = 5.0
@@ -20,22 +21,12 @@ REPEAT_S = 30.0
 PROBE_S = 5.0
 TAKEN_MAX = 100
 FORGOTTEN = timedelta(minutes=15)  # what waited so long is asked for again, if it is still true
-HOUR = timedelta(hours=1)
 OWED = """
 SELECT id, incident, destination, body, created_at FROM obligations
 WHERE receiver = 'control' AND state = 'owed' ORDER BY seq LIMIT %s FOR UPDATE SKIP LOCKED
 """
 TAKEN = """
 UPDATE obligations SET state = %s, why = %s, reference = destination, settled_at = now() WHERE id = %s
-"""
-# The last hour of the agent's own event time: what was replayed, or is far behind, counts as well.
-SHARE = """
-WITH hour AS (SELECT release, sessions, more FROM exposure
-    WHERE agent = %(agent)s AND minute > (SELECT max(minute) FROM exposure WHERE agent = %(agent)s) - interval '1 hour')
-SELECT coalesce(sum(sessions), 0)::bigint,
-    coalesce(sum(sessions) FILTER (WHERE release = %(release)s), 0)::bigint,
-    coalesce(sum((more->'calls'->>%(tool)s)::bigint), 0)::bigint
-FROM hour
 """
 TRIALS = "SELECT body FROM controls WHERE state = 'half_open'"
 TRIED = """
@@ -87,22 +78,6 @@ class Leading:
                 await conn.execute(TAKEN, ["expired" if why else "done", why, name])
             self._reached("control:taken")
         return len(rows)
-
-
-async def affected(conn: Connection, scope: Scope) -> float | None:
-    """Which share of its agent's sessions a stop of this scope would stop. None: nobody knows."""
-    if scope.kind not in ("agent", "release", "agent_tool"):
-        return None
-    given = {"agent": scope.agent, "release": scope.id, "tool": scope.id}
-    row = await (await conn.execute(SHARE, given)).fetchone()
-    assert row is not None
-    sessions, released, calls = row
-    if not sessions:
-        return None
-    if scope.kind == "agent":
-        return 1.0
-    some: int = released if scope.kind == "release" else calls
-    return min(some / sessions, 1.0) if some or scope.kind == "release" else None
 
 
 async def tried(conn: Connection) -> None:

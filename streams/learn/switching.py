@@ -54,7 +54,7 @@ class Turn:
     def answered(self, answer: ApprovalAnswered) -> None:
         waiting = dict(self.desk.waiting)
         question = waiting.pop(answer.id, None)
-        if question is None or question.control is None:
+        if question is None or question.control is None or answer.at >= question.until:
             return
         self.desk = replace(self.desk, waiting=waiting)
         if answer.answer == "approved":
