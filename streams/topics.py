@@ -64,7 +64,7 @@ class Topic(NamedTuple):
 
 
 EVENTS = Topic("agent.events", "root session", (AgentEvent,), bytes_max=INPUT_BYTES_MAX, clocked=True)
-DELIVERY = Topic("delivery.events", "agent", (DeliveryEvent,), partitions=1, bytes_max=INPUT_BYTES_MAX)
+DELIVERY = Topic("delivery.events", "agent", (DeliveryEvent,), partitions=1, bytes_max=INPUT_BYTES_MAX, clocked=True)
 TIMELINE = Topic("tocsin.timeline", "partition = hash(root session)", (AgentEvent, Watermarks), internal=True)
 FACTS = Topic("tocsin.facts", "partition = hash(subject)", (Facts, ClockForwarded), internal=True)
 FINDINGS = Topic("tocsin.findings", "fingerprint", (Finding,), internal=True)

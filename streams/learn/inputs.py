@@ -66,7 +66,11 @@ class Index:
         return next((one.release for one in reversed(releases) if name in one.aliases), name)
 
     def _known(self, agent: str, release: str) -> bool:
-        return (agent, release) in self._ran or any(one.release == release for one in self._releases.get(agent, []))
+        """One that is only implied is not: what runs was never registered."""
+        one = next((one for one in self._releases.get(agent, []) if one.release == release), None)
+        if one is not None and one.implied and not one.registered:
+            return False
+        return one is not None or (agent, release) in self._ran
 
     def _newer(self, agent: str, release: str) -> tuple[str, ...]:
         names = [one.release for one in self._releases.get(agent, [])]

@@ -21,7 +21,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Resolved(NamedTuple):
-    release: str | None  # None: nobody knows it, or it is ambiguous
+    release: str | None  # None: nobody knows it, or it is ambiguous, or implied and not registered
     ambiguous: tuple[str, ...] = ()  # everything the name could mean, where it could mean several things
 
 
@@ -61,7 +61,7 @@ class Graph:
     def resolve(self, name: str) -> Resolved:
         """A release's own name wins over aliases, these over commits."""
         known = self.by_name.get(name)
-        if known and known.conflict:
+        if known and (known.conflict or (known.implied and not known.registered)):
             return Resolved(None, known.conflict)
         found = [name] if known else self._aliases.get(name) or self.of_commit(name)
         return Resolved(found[0]) if len(found) == 1 else Resolved(None, tuple(found))

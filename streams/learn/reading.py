@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..database import Connection
-from ..records import GateExposure, GateIncident, GateRelease, GateSnapshot
+from ..records import GateExposure, GateIncident, GateSnapshot
+from . import delivering
 
 INCIDENTS_MAX = 20_000
 CHUNK = 500  # rows at once: whoever reads a large snapshot still answers meanwhile
@@ -15,7 +16,6 @@ CHUNK = 500  # rows at once: whoever reads a large snapshot still answers meanwh
 STAND = """
 SELECT (SELECT sum(version)::bigint FROM gate_inputs), (SELECT value FROM gauges WHERE name = 'watermark')
 """
-RELEASES = "SELECT agent, release, first_seen, registered_at, parents, aliases FROM releases"
 EXPOSURE = """
 SELECT agent, release, environment, max(sessions), max(bad) FROM exposed GROUP BY agent, release, environment
 """
@@ -52,12 +52,7 @@ async def snapshot(conn: Connection, severities: Iterable[str]) -> GateSnapshot:
     async with conn.transaction():
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         version = (await stand(conn)).version
-        releases = [
-            GateRelease(agent, release, first_seen, registered_at, tuple(parents), tuple(aliases))
-            async for agent, release, first_seen, registered_at, parents, aliases in conn.cursor().stream(
-                RELEASES, size=CHUNK
-            )
-        ]
+        releases = await delivering.releases(conn)
         exposure = [GateExposure(*row) async for row in conn.cursor().stream(EXPOSURE, size=CHUNK)]
         wanted = (sorted(set(severities)), INCIDENTS_MAX)
         incidents = [_incident(*row) async for row in conn.cursor().stream(INCIDENTS, wanted, size=CHUNK)]

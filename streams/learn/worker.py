@@ -23,9 +23,9 @@ from ..records import DeadLetter, Position
 from ..records.deadletters import appended
 from ..settings import Settings
 from ..settle import LogReader, Read, positions
-from . import gates, missed, overrides
+from . import gates, implied, missed, overrides, registration
 from .commanding import Commanding
-from .counting import READER, Counting, Names
+from .counting import READER, Counting, Decides, Names
 from .deciders import Wired, writers
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
@@ -134,7 +134,8 @@ class Learn:
                 await hint.wait(AGAIN_S)
 
     async def _count(self, conn: Connection) -> None:
-        counting = Counting(Names(self._exposure, topics.DEADLETTERS.name, self._settings.generation), self._bury)
+        names = Names(self._exposure, topics.DEADLETTERS.name, self._settings.generation)
+        counting = Counting(names, self._bury, Decides(registration.merged, registration.appended, implied.looked))
         reader = LogReader(self._settings.kafka, (self._exposure, topics.DELIVERY.name))
         known = await positions(conn, READER)
         await reader.start(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -24,6 +25,7 @@ class ReleaseRegisteredData(Struct, frozen=True, kw_only=True, omit_defaults=Tru
     tools_hash: Hash | None = None
     fixes: Ids | None = None  # incident ids or ticket keys
     author: Actor | None = None
+    order: Count | None = None  # a build number: what came before, where no parents are named
 
 
 class ReleaseRegistered(Event, tag="release.registered.v1"):
@@ -34,7 +36,7 @@ class ReleaseDeployedData(Struct, frozen=True, kw_only=True, omit_defaults=True)
     agent: Name
     release: Name
     environment: Annotated[str, Meta(min_length=1, max_length=64)]
-    op: Annotated[str, Meta(max_length=16)]  # promote, rollback, abort
+    op: Annotated[str, Meta(max_length=16)]  # promote, rollback, abort, result
     result: Status
     decided_by: Actor | None = None
     share: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -62,3 +64,30 @@ class CaseScored(Event, tag="case.scored.v1"):
 
 
 DeliveryEvent = ReleaseRegistered | ReleaseDeployed | CaseScored
+
+
+class Registration(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Everything that CI has said of one release, and what was noticed of it."""
+
+    parents: tuple[str, ...] = ()
+    commit: str | None = None
+    digest: str | None = None
+    aliases: tuple[str, ...] = ()
+    prompt_hash: str | None = None
+    model: str | None = None
+    config_hash: str | None = None
+    tools_hash: str | None = None
+    fixes: tuple[str, ...] = ()
+    author: Actor | None = None
+    order: int | None = None
+    said_at: datetime | None = None  # when CI spoke of it last
+    conflict: tuple[str, ...] = ()  # what it was said to be, where that was two different things
+    implied: str = ""  # nobody's word: sessions of this release ran with something else than was known
+
+
+class RanWith(Struct, frozen=True, omit_defaults=True):
+    """What sessions of a release ran with in one environment: prompt, model, tools."""
+
+    seen: dict[str, tuple[str, ...]] = {}  # part -> its values, the first seen first
+    names: tuple[str, ...] = ()  # of releases that are implied by it
+    now: str = ""  # for which of them the last minute counted; empty: for the release itself

@@ -97,7 +97,9 @@ class GateIncident(Struct, frozen=True, omit_defaults=True):
     accepted_count: int = 0  # how often it had been seen when the risk was accepted
     pressed: bool = False  # decided by one who wants this promotion
     inferred: bool = False
-    duplicate_of: str = ""  # the incident that decides for this one; a ticket that is nobody's here stays as it was said
+    duplicate_of: str = (
+        ""  # the incident that decides for this one; a ticket that is nobody's here stays as it was said
+    )
     clean: int = 0  # sessions of its agents since the outcome
     faulty_in: str = ""  # the nearest release it was sighted in that the one asked about contains
     fix: str = ""  # the release its fix is in, as the graph says; empty: nobody knows yet
@@ -212,6 +214,7 @@ class GateRelease(Struct, frozen=True, omit_defaults=True):
     fixes: tuple[str, ...] = ()
     registered: bool = False  # by CI; otherwise it was only seen
     order: int | None = None  # a build number: says what came before, where no parents are named
+    implied: str = ""  # nobody named it: it is the release of this name, run with another prompt, model or tools
     conflict: tuple[str, ...] = ()  # what it was registered as, where CI said two different things of one name
 
 

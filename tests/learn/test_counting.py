@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from streams.database import connect, migrate
-from streams.learn.counting import Counting, Names
+from streams.learn import implied, registration
+from streams.learn.counting import Counting, Decides, Names
 from streams.learn.reading import snapshot, stand
-from streams.records import DeadLetter, Exposure, Position
+from streams.records import DeadLetter, Exposure, Measure, Position
 from streams.settle import NotTheWriter, Read
 
 EXPOSURE, DELIVERY = "tocsin.exposure/0", "delivery.events/0"
@@ -20,7 +21,8 @@ def bury(read, reason, why):
 
 
 def counting(generation=1, topic="tocsin.exposure"):
-    return Counting(Names(topic, "tocsin.deadletters", generation), bury)
+    rules = Decides(registration.merged, registration.appended, implied.looked)
+    return Counting(Names(topic, "tocsin.deadletters", generation), bury, rules)
 
 
 def minute(offset, sessions, bad=0, at=0, release="2026.09.3"):
@@ -114,3 +116,105 @@ async def test_every_change_moves_the_version_of_what_gates_look_at(conn):
     before = (await stand(conn)).version
     await counting().apply(conn, [minute(0, 10)], {})
     assert (await stand(conn)).version > before
+
+
+def ran(offset, at, sessions=5, **config):
+    record = Exposure("support-bot", "2026.09.3", "prod", MINUTE.replace(minute=at), sessions, 0, config)
+    return Read(EXPOSURE, offset, None, msgspec.json.encode(record), 0)
+
+
+async def known(conn):
+    return {one.release: one for one in (await snapshot(conn, ["high"])).releases}
+
+
+async def more(conn, what):
+    row = await (await conn.execute("SELECT sum(count) FROM exposed_more WHERE what = %s", [what])).fetchone()
+    return row[0]
+
+
+async def test_calls_and_measures_add_up_and_a_minute_said_again_changes_nothing(conn):
+    one = counting()
+    counted = {"calls": {"/refund": 4}, "ended": 2, "evaluated": 1, "measures": {"cost": Measure(2, 5.5, 16.25)}}
+    whole = Exposure("support-bot", "2026.09.3", "prod", MINUTE, 3, 0, **counted)
+    less = Exposure("support-bot", "2026.09.3", "prod", MINUTE, 3, 0, calls={"/refund": 1})
+    position = {}
+    for offset, record in enumerate((less, whole, whole, less)):
+        position = await one.apply(conn, [Read(EXPOSURE, offset, None, msgspec.json.encode(record), 0)], position)
+    assert [await more(conn, what) for what in ("call:/refund", "ended", "evaluated", "measure:cost")] == [4, 2, 1, 2]
+    row = await (await conn.execute("SELECT total, squares FROM exposed_more WHERE what = 'measure:cost'")).fetchone()
+    assert row == (5.5, 16.25)
+
+
+async def test_a_release_registered_again_is_what_ci_said_last_and_keeps_what_it_left_out(conn):
+    batch = [
+        delivered(0, "release.registered.v1", commit="abc1234", aliases=["a"], fixes=["AGT-1"]),
+        delivered(1, "release.registered.v1", digest="sha256:dd", aliases=["b"], author={"kind": "human", "id": "ann"}),
+    ]
+    await counting().apply(conn, batch, {})
+    (release,) = (await known(conn)).values()
+    assert (release.commit, release.author, release.fixes) == ("abc1234", "ann", ("AGT-1",))
+    assert release.aliases == ("b", "sha256:dd")
+    assert release.conflict == ()
+
+
+async def test_a_name_registered_as_two_things_stays_both(conn):
+    batch = [
+        delivered(0, "release.registered.v1", commit="abc1234"),
+        delivered(1, "release.registered.v1", commit="def5678"),
+        delivered(2, "release.registered.v1", commit="abc1234"),
+    ]
+    await counting().apply(conn, batch, {})
+    (release,) = (await known(conn)).values()
+    assert release.conflict == ("2026.09.3 (commit abc1234)", "2026.09.3 (commit def5678)")
+
+
+async def test_a_clock_that_is_ahead_registers_nothing_in_the_future(conn):
+    at_ms = int(datetime(2026, 9, 14, 8, tzinfo=UTC).timestamp() * 1000)
+    await counting().apply(conn, [delivered(0, "release.registered.v1")._replace(timestamp_ms=at_ms)], {})
+    (release,) = (await known(conn)).values()
+    assert release.registered_at == datetime(2026, 9, 14, 8, tzinfo=UTC)
+
+
+async def test_a_release_becomes_known_when_it_was_registered_first(conn):
+    early = delivered(0, "release.registered.v1")
+    late = delivered(1, "release.registered.v1")
+    late = late._replace(value=late.value.replace(b"T09:00", b"T11:00"))
+    await counting().apply(conn, [early, late], {})
+    (release,) = (await known(conn)).values()
+    assert release.registered_at == datetime(2026, 9, 14, 9, tzinfo=UTC)
+
+
+async def test_a_prompt_that_nobody_registered_is_a_release_of_its_own(conn):
+    one = counting()
+    position = await one.apply(conn, [delivered(0, "release.registered.v1", prompt_hash="p1")], {})
+    batch = [ran(0, 0, prompt="p1"), ran(1, 1, prompt="p2", sessions=7), ran(2, 2), ran(3, 3, prompt="p1")]
+    position = await one.apply(conn, batch, position)
+    other = implied.name_of("2026.09.3", {"prompt": "p2"})
+    assert await counts(conn) == {"2026.09.3": (10, 0), other: (12, 0)}
+    release = (await known(conn))[other]
+    assert (release.parents, release.registered, release.implied) == (("2026.09.3",), False, "2026.09.3")
+    await one.apply(conn, [ran(4, 1, prompt="p2", sessions=7), ran(5, 2)], position)
+    assert await counts(conn) == {"2026.09.3": (10, 0), other: (12, 0)}
+
+
+async def test_what_was_implied_can_be_registered(conn):
+    one = counting()
+    other = implied.name_of("2026.09.3", {"prompt": "p2"})
+    position = await one.apply(conn, [ran(0, 0, prompt="p1"), ran(1, 1, prompt="p2")], {})
+    await one.apply(conn, [delivered(0, "release.registered.v1", release=other, parents=["2026.09.3"])], position)
+    assert (await known(conn))[other].registered
+
+
+async def test_a_part_that_differs_from_session_to_session_says_nothing(conn):
+    batch = [ran(n, n, prompt=f"p{n}", model="m") for n in range(30)]
+    await counting().apply(conn, batch, {})
+    assert len(await counts(conn)) == 3
+    assert (await counts(conn))["2026.09.3"] == (5 * 28, 0)
+
+
+async def test_of_a_registered_part_that_never_is_what_was_registered_few_releases_are_made(conn):
+    batch = [ran(n + 1, n, prompt=f"p{n}") for n in range(40)]
+    position = await counting().apply(conn, [delivered(0, "release.registered.v1", prompt_hash="r")], {})
+    await counting().apply(conn, batch, position)
+    assert len(await counts(conn)) == implied.NAMES_MAX + 1
+    assert (await counts(conn))["2026.09.3+more"] == (5 * 20, 0)

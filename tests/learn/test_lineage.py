@@ -179,3 +179,11 @@ def test_a_fix_in_a_name_that_two_releases_share_is_nowhere() -> None:
 
 def test_a_release_that_was_only_seen_contains_a_fix_said_to_be_in_it() -> None:
     assert fixed("9.9", (seen("9.9"),)) == FixedIn("9.9")
+
+
+def test_a_release_that_another_prompt_implies_is_unknown_until_it_is_registered() -> None:
+    implied = GateRelease("bot", "9.3+ab12cd34", at(5), parents=("9.3",), implied="9.3")
+    assert lineage.resolve((*LINE, implied), "bot", "9.3+ab12cd34") == Resolved(None)
+    assert lineage.contains((*LINE, implied), "bot", "9.3+ab12cd34", "9.1")
+    registered = release("9.3+ab12cd34", "9.3", hours=6, implied="9.3")
+    assert lineage.resolve((*LINE, registered), "bot", "9.3+ab12cd34").release == "9.3+ab12cd34"
