@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from ..records import Excerpt
+from ..records import EvalScored, Excerpt, evaluator_id
+
+JUDGES_MAX = 20  # of one finding
+
+
+def judge_of(event: EvalScored) -> str:
+    """Whose word it is. Producers write the kind as they like."""
+    said = event.data.evaluator
+    return evaluator_id(said.kind.upper(), said.name, said.version)
+
+
+def judges_of(marks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(marks)[:JUDGES_MAX])
 
 
 def excerpt(

@@ -14,10 +14,10 @@
 | write | resource, environment | writes | agent, session | session/calls.py |
 | retrieval | agent, release, environment, tool | calls, empty, scored, score | | session/calls.py |
 | late | agent, environment | late, ahead | | session/calls.py |
-| evaluation | agent, evaluator, release, environment | passed, failed, broken, unscored, scored, score, square, `size#`, lower, human | | session/evaluations.py |
+| evaluation | agent, evaluator, release, environment | passed, failed, broken, unscored, scored, score, square, `size#`, lower, human | evaluator, by id | session/evaluations.py |
 | evaluator | evaluator | scored, broken | agent (of broken) | session/evaluations.py |
 | feedback | agent, release, environment | positive, negative | | session/evaluations.py |
-| case | agent, evaluator, release, environment | `+case`, `-case` | | session/evaluations.py |
+| case | agent, evaluator, release, environment | `+case`, `-case` | evaluator, by id | session/evaluations.py |
 | permission | agent, environment, action | allowed, denied, … | session (of denied) | session/reports.py |
 | number | agent, environment, name | n, micro | | session/reports.py |
 | owner | agent, environment | sessions (whose attribution names no team) | | session/owners.py |

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
+from ..evidence import judges_of
 from ..methods.surprise import surprise
 from .banks import lowered
 from .bucketed import Bucket, Bucketed, Words
@@ -119,6 +120,7 @@ class EvaluatorFlakes(OfCases[FlakeLimits, Flakes]):
             expected="the same result at the same release",
             releases=_releases(one.release for _, _, one in flaky),
             evidence=bucket.samples,
+            judges=judges_of(bucket.marks),
         )
         return Flakes(cases), (finding,)
 
@@ -204,6 +206,7 @@ class EvaluatorRegressions(OfCases[RegressionLimits, Past]):
             expected=f"passes, as before; {len(cases)} cases are known",
             releases=_releases(cases[name].release for name in names),
             evidence=bucket.samples,
+            judges=judges_of(bucket.marks),
         )
         return Past(cases), (finding,)
 

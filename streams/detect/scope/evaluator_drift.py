@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
+from ..evidence import judges_of
 from ..facts import SUM_MAX
 from .bucketed import Bucket, Bucketed, Words
 from .window import aligned
@@ -131,6 +132,7 @@ class EvaluatorDrift(Bucketed[Thresholds, Drift]):
             observed=said[0],
             expected=said[1],
             evidence=bucket.samples,
+            judges=judges_of(bucket.marks),
             releases=(release,) if release else (),
         )
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ...records import Fact, Finding, Severity
+from ..evidence import judges_of
 from ..methods.cusum import Bank
 from . import banks
 from .bucketed import Bucket, Bucketed, Words
@@ -76,6 +77,7 @@ class EvaluatorFailures(Bucketed[Thresholds, Evaluated]):
             f"{agent}: evaluator {evaluator} fails too often",
             identity=(agent, evaluator, environment),
             at=self.when(bucket, words),
+            judges=judges_of(bucket.marks),
             **more,
         )
         return Evaluated(arms), (finding,)

@@ -11,7 +11,7 @@ from ...records import EvalScored, Fact, Finding, Severity, Status
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import Detector, Nothing
-from ..evidence import excerpt
+from ..evidence import excerpt, judge_of
 from ..facts import BUCKET_S, bucket_of
 from ..fingerprint import fingerprint
 
@@ -62,6 +62,7 @@ class CriticalEvaluator(Detector[Thresholds]):
             expected="passes every time",
             evidence=(_evidence(record),),
             releases=(data.ctx.agent.version,) if data.ctx.agent.version else (),
+            judges=(judge_of(record),),
         )
         return Step(memory, (finding,))
 
@@ -93,7 +94,8 @@ class EvaluationFacts:
         human = data.evaluator.kind == "HUMAN"
         if human:
             sums["human"] = 1
-        said = [Fact("evaluation", address, bucket, sums, samples=samples)]
+        judges = (judge_of(record),)
+        said = [Fact("evaluation", address, bucket, sums, marks=judges, samples=samples)]
         broken = what == "broken"
         marks = (ctx.agent.id,) if broken else ()
         wide = {"broken" if broken else "scored": 1}
@@ -101,9 +103,8 @@ class EvaluationFacts:
             Fact("evaluator", (data.evaluator.name,), bucket, wide, marks=marks, samples=samples if broken else ())
         )
         if data.case_id and data.passed is not None:
-            said.append(
-                Fact("case", address, bucket, {f"{'+' if data.passed else '-'}{data.case_id}": 1}, samples=samples)
-            )
+            case = {f"{'+' if data.passed else '-'}{data.case_id}": 1}
+            said.append(Fact("case", address, bucket, case, marks=judges, samples=samples))
         if human and data.passed is not None:
             who = (ctx.agent.id, ctx.agent.version, ctx.env)
             said.append(Fact("feedback", who, bucket, {"positive" if data.passed else "negative": 1}, samples=samples))

@@ -13,7 +13,7 @@ from ...records import EvalScored, Excerpt, Finding, SessionEnded, SessionStatus
 from ...step import Order, Step
 from ..agents import matches
 from ..detector import SessionDetector
-from ..evidence import excerpt
+from ..evidence import excerpt, judge_of
 from ..shelf import moment
 from .tables import HASH, split
 from .waiting import Held, held, releases
@@ -43,6 +43,7 @@ class Outcome(Struct, frozen=True, array_like=True, gc=False):
     ended: Held | None = None  # the last end of all: its status, and whether it was verified
     due_s: float = 0.0  # when to judge, 0: not now
     told: tuple[str, ...] = ()  # which contradictions
+    judge: str = ""  # the evaluator, by id
 
 
 NONE = Outcome()
@@ -92,7 +93,7 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
         if before is not None and (before.at, before.position) <= (shown.at, shown.position):
             return known
         due_s = known.due_s or (record.time.timestamp() if known.ended else 0.0)  # the end may have been judged
-        return Outcome(known.worked, known.failed, shown, known.ended, due_s, known.told)
+        return Outcome(known.worked, known.failed, shown, known.ended, due_s, known.told, judge_of(record))
 
     def _judge(self, memory: Outcome | None, at_s: float) -> Step[Outcome]:
         if memory is None or memory.due_s == 0.0 or memory.due_s > at_s:
@@ -102,7 +103,7 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
         if end is not None and end.words[0] == SessionStatus.succeeded:
             found = tuple(one for one in self._contradictions(memory, end) if one[0] not in memory.told)
         told = (*memory.told, *(what for what, _ in found))
-        after = Outcome(memory.worked, memory.failed, memory.judged, end, 0.0, told)
+        after = Outcome(memory.worked, memory.failed, memory.judged, end, 0.0, told, memory.judge)
         return Step(after, tuple(finding for _, finding in found))
 
     def _contradictions(self, memory: Outcome, end: Held) -> Iterator[tuple[str, Finding]]:
@@ -111,12 +112,18 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
         failed, judged = _last(memory, end.due_s), memory.judged
         if judged is not None:
             name = judged.tool or ""
-            yield "judged", self._finding(end, {"evaluator": name}, f"evaluator {name} says that it failed", judged)
+            why = f"evaluator {name} says that it failed"
+            yield (
+                "judged",
+                self._finding(end, {"evaluator": name}, why, judged, (memory.judge,) if memory.judge else ()),
+            )
         if failed is not None and self.limits_for(end.agent).last_call:
             tool = failed.tool or ""
             yield "failed", self._finding(end, {"tool": tool}, f"its last tool call, {tool}, failed", failed)
 
-    def _finding(self, end: Held, what: dict[str, str], why: str, shown: Excerpt | None) -> Finding:
+    def _finding(
+        self, end: Held, what: dict[str, str], why: str, shown: Excerpt | None, judges: tuple[str, ...] = ()
+    ) -> Finding:
         return self.found(
             {"agent": end.agent, **what},
             f"{end.agent}: says it succeeded, but {why}",
@@ -126,6 +133,7 @@ class OutcomeContradiction(SessionDetector[Thresholds]):
             expected="a session that succeeded has nothing that says otherwise",
             evidence=(shown, end.evidence) if shown else (end.evidence,),
             releases=releases(end),
+            judges=judges,
         )
 
 
@@ -145,7 +153,7 @@ def _called(known: Outcome, record: ToolCalled) -> Outcome:
         failed = tuple(sorted((*failed, excerpt(record, data.status.value, data.tool.name, kind)), key=_in_time))
     if failed:
         failed = _recent(worked, failed)
-    return Outcome(worked, failed, known.judged, known.ended, known.due_s, known.told)
+    return Outcome(worked, failed, known.judged, known.ended, known.due_s, known.told, known.judge)
 
 
 def _in_time(one: Excerpt) -> tuple[datetime, str]:
