@@ -39,6 +39,7 @@ NEXT = "next"
 RISK, RISK_MAX = timedelta(days=30), timedelta(days=90)
 REVIEW_MAX = timedelta(days=180)
 MINUTE = timedelta(minutes=1)
+DATED = ("accepted_risk", "wont_fix")
 BY_NOBODY = ("parent", "book")  # sources that are no person's word
 
 
@@ -108,13 +109,15 @@ def remembered(read: TicketRead, known: Known, mapping: Mapping[str, str]) -> Kn
     return Known(done=True, outcome=outcome, fixed_in=fix(read, outcome), detail=more[:WORDS])
 
 
-def complete(of: Outcome, dependency: str = "") -> Outcome:
+def complete(of: Outcome, dependency: str = "", before: Outcome | None = None) -> Outcome:
     """With what is missing filled in as what is safe, and marked as not said. Never another outcome.
 
-    What belongs to another outcome is left out: it would be believed by nobody.
+    What belongs to another outcome is left out: it would be believed by nobody. `before`: the last decision on this
+    incident; a button that says the same in fewer words takes none of them back.
     """
     if of.reopened:
         return replace(of, fixed_in=None, why=None, cause=None, expires_at=None, review_at=None, duplicate_of=None)
+    of = _known(of, before) if before and before.outcome == of.outcome and not before.reopened else of
     bare = replace(
         of,
         fixed_in=of.fixed_in if of.outcome in ("fixed", "external_cause") else None,
@@ -131,14 +134,30 @@ def complete(of: Outcome, dependency: str = "") -> Outcome:
         case "accepted_risk":
             until = of.expires_at or of.at + RISK
             cut = min(until, of.at + RISK_MAX)
-            return replace(bare, expires_at=cut, inferred=of.expires_at != cut)
+            return replace(bare, expires_at=cut, inferred=of.inferred or of.expires_at != cut)
         case "wont_fix":
             until = of.review_at or of.at + REVIEW_MAX
             cut = min(until, of.at + REVIEW_MAX)
-            return replace(bare, review_at=cut, inferred=of.review_at != cut)
+            return replace(bare, review_at=cut, inferred=of.inferred or of.review_at != cut)
         case "external_cause" if not of.provider and dependency:
             return replace(bare, provider=dependency, inferred=True)
     return bare
+
+
+def _known(of: Outcome, before: Outcome) -> Outcome:
+    """With what was said before and is not said otherwise now."""
+    still = before.expires_at if before.expires_at and before.expires_at > of.at else None
+    return replace(
+        of,
+        fixed_in=of.fixed_in or (None if before.inferred else before.fixed_in),
+        cause=of.cause or before.cause,
+        why=of.why or before.why,
+        expires_at=of.expires_at or still,
+        review_at=of.review_at or before.review_at,
+        provider=of.provider or (None if before.inferred else before.provider),
+        duplicate_of=of.duplicate_of or before.duplicate_of,
+        inferred=before.inferred and of.outcome in DATED and not (of.expires_at or of.review_at),
+    )
 
 
 class Rules(Struct, frozen=True):
@@ -154,9 +173,9 @@ class Rules(Struct, frozen=True):
     def in_slack(self, number: str, name: str) -> str:
         return self.persons.named((Mark("slack", number), Mark("name", name)), name)
 
-    def complete(self, of: Outcome, dependency: str) -> Outcome:
+    def complete(self, of: Outcome, dependency: str, before: Outcome | None) -> Outcome:
         actor = of.actor if of.source in BY_NOBODY else self.persons.typed(of.actor)
-        return complete(replace(of, actor=actor), dependency)
+        return complete(replace(of, actor=actor), dependency, before)
 
     def crowd(self, of: Outcome, others: Iterable[tuple[str, datetime]]) -> frozenset[str]:
         """Incidents decided together with this one by one person, if they are more than people think about."""

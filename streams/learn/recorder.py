@@ -18,6 +18,10 @@ MINUTE = timedelta(minutes=1)
 TICK = timedelta(microseconds=1)
 CROWD_MAX = 2000
 BY_NOBODY = ("parent", "book")
+BEFORE = """
+SELECT i.body->>'dependency', (SELECT o.body::text FROM outcomes o WHERE o.incident = i.id ORDER BY o.id DESC LIMIT 1)
+FROM incidents i WHERE i.id = %s
+"""
 # Two decisions of one person wait for each other: whether there are many of them is counted one after another.
 ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 8242))"
 BESIDE = """
@@ -61,7 +65,7 @@ class Rules(Protocol):
 
     def in_slack(self, number: str, name: str) -> str: ...
 
-    def complete(self, of: Outcome, dependency: str) -> Outcome: ...
+    def complete(self, of: Outcome, dependency: str, before: Outcome | None) -> Outcome: ...
 
     def crowd(self, of: Outcome, others: Iterable[tuple[str, datetime]]) -> frozenset[str]: ...
 
@@ -87,7 +91,8 @@ class Recorder:
     async def record(self, conn: Connection, given: Outcome) -> Outcome:
         """All or nothing, in the caller's transaction if there is one. Answers the outcome as it was written down."""
         async with conn.transaction():
-            outcome = self._rules.complete(given, await _dependency(conn, given.incident))
+            dependency, before = await _before(conn, given.incident)
+            outcome = self._rules.complete(given, dependency, before)
             if outcome.reopened or outcome.source in BY_NOBODY:
                 await record_outcome(conn, self._topic, outcome)
                 return outcome
@@ -109,7 +114,7 @@ class Recorder:
             pressed = [one for one in last if one.pressed and not one.reopened]
             for one in pressed:
                 again = replace(one, at=given.at, actor=given.actor, source=given.source, pressed=False, bulk=False)
-                again = self._rules.complete(again, "")
+                again = self._rules.complete(again, "", one)
                 if self._rules.pressed(again, [one.actor, *await _wanting(conn, one.incident)]):
                     raise SamePerson(one.incident)
                 await record_outcome(conn, self._topic, again)
@@ -141,10 +146,12 @@ class Recorder:
             await put(conn, Merge(outcome.incident, parent, outcome.at, outcome.actor, outcome.source, why))
 
 
-async def _dependency(conn: Connection, incident: str) -> str:
-    query = "SELECT COALESCE(body->>'dependency', '') FROM incidents WHERE id = %s"
-    row = await (await conn.execute(query, [incident])).fetchone()
-    return str(row[0]) if row else ""
+async def _before(conn: Connection, incident: str) -> tuple[str, Outcome | None]:
+    """What the findings name as the dependency, and the last decision."""
+    row = await (await conn.execute(BEFORE, [incident])).fetchone()
+    if row is None:
+        return "", None
+    return str(row[0] or ""), msgspec.json.decode(row[1], type=Outcome) if row[1] else None
 
 
 async def _wanting(conn: Connection, incident: str) -> list[str]:
