@@ -43,7 +43,6 @@ class Commanding:
             Control: self.controls,
             ControlGone: self.gone,
             ControlRefused: self.refusals,
-            ApprovalAsked: self.approvals,
         }
 
     async def controls(self, conn: Connection, records: Sequence[Control]) -> None:
