@@ -41,6 +41,7 @@ from .gate_desk import GateDesk, Rules
 from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
 from .shop import Pool, Shop
+from .taking import Intake
 
 STATIC = Path(__file__).with_name("static")
 POOL_MAX = 8
@@ -59,6 +60,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
     ears = Ears(wire, settings.slack_team, recorder, registry)
     ears.hold_s = policy.breaker.person_s
+    intake = Intake(settings.kafka, topics.EVENTS.name) if settings.kafka else None
     static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
         route_handlers=[
@@ -74,7 +76,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
         },
         exception_handlers={Exception: told},
         lifespan=[lambda app: _opened(app, pool, house)],
-        on_shutdown=[ears.close],
+        on_shutdown=[ears.close, *([intake.close] if intake else [])],
         openapi_config=_openapi(),
         state=State(
             {
@@ -85,6 +87,9 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
                 "hooks": hooks.Hooks(settings, shop, ears),
                 "pagerduty": pagerduty.PagerDutyHooks(settings, shop, ears),
                 "reading": None,
+                "taking": intake,
+                "approve_s": policy.breaker.approve_s,
+                "person_s": policy.breaker.person_s,
                 "secure": settings.pages.startswith("https://"),
             }
         ),

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from ..records import Acknowledgement, GateQuestion, Outcome, OutcomeValue
-from . import people_pages
+from . import asking_pages, people_pages
 from .answers import Refused
 from .forms import FIELD_MAX, Asked, Text, inside, see, shown, signed
 from .gatehouse import CannotAnswer
@@ -77,7 +77,15 @@ async def incident_page(
 ) -> Response[str]:
     found = await shop.incident(incident)
     return shown(
-        request, "incident.html", found=found, one=found.incident, outcomes=OUTCOMES, said=said, where="incidents"
+        request,
+        "incident.html",
+        found=found,
+        one=found.incident,
+        outcomes=OUTCOMES,
+        controls=await asking_pages.offered(shop, found.incident),
+        holds_s=request.app.state.person_s,
+        said=said,
+        where="incidents",
     )
 
 
@@ -175,4 +183,5 @@ HANDLERS = [
     token_form,
     forget_form,
     *people_pages.HANDLERS,
+    *asking_pages.HANDLERS,
 ]

@@ -1,0 +1,126 @@
+"""The API for questions that a person answers before something is done: asked by agents, answered by people."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from ..learn.questions import Standing, answer, question, questions
+from ..learn.recording import tell
+from ..records import ApprovalAnswered, ApprovalAsked
+from .answers import Documented, Refused
+from .described import READING, WRITING
+from .documents import Accepted, Line, Said, Words
+from .forms import Asked
+from .shop import Shop
+
+LOOK_S = 0.25
+WAIT_S_MAX = 25.0
+OVER = {"approved": "It was approved already.", "refused": "It was refused already.", "expired": "It has expired."}
+NONE = "There is no question of this id."
+Maybe = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class ApprovalGiven(Struct, frozen=True, forbid_unknown_fields=True):
+    """`id`: of whoever asks; the same one again is the same question. `channel`: of Slack; empty: the owner's."""
+
+    action: Line
+    id: Annotated[str, Meta(max_length=128, pattern="^[A-Za-z0-9_-]*$")] = ""
+    agent: Maybe = ""
+    session: Maybe = ""
+    reason: Words = ""
+    resource: Annotated[str, Meta(max_length=2048)] = ""
+    channel: Annotated[str, Meta(max_length=32, pattern="^([CG][A-Z0-9]{2,30})?$")] = ""
+    wait_s: Annotated[float, Meta(gt=0, le=86_400)] = 1800.0
+
+
+class AnswerGiven(Struct, frozen=True, forbid_unknown_fields=True):
+    answer: Literal["approved", "refused"]
+    actor: Line
+    source: Said = "web"
+
+
+class Questions(Struct, frozen=True):
+    approvals: tuple[Standing, ...]
+
+
+@post("/v1/approvals", tags=["approvals"], **WRITING)
+async def ask(
+    request: Asked, shop: NamedDependency[Shop], data: JSONBody[ApprovalGiven]
+) -> Standing:
+    """Ask a person. Unanswered it expires, at the latest when the policy says, and nothing is done."""
+    now = datetime.now(UTC)
+    name = data.id or secrets.token_hex(12)
+    lasts = timedelta(seconds=min(data.wait_s, request.app.state.approve_s))
+    asked = ApprovalAsked(
+        id=name,
+        action=data.action,
+        at=now,
+        until=now + lasts,
+        agent=data.agent,
+        session=data.session,
+        reason=data.reason,
+        resource=data.resource,
+        channel=data.channel,
+    )
+    async with shop.connection() as conn:
+        found = await question(conn, name)
+        if found is None:
+            await tell(conn, asked)
+            found = await question(conn, name)
+    assert found is not None
+    return found
+
+
+@get("/v1/approvals", tags=["approvals"], operation_class=Documented, **READING)
+async def list_approvals(shop: NamedDependency[Shop], pending: FromQuery[bool] = False) -> Questions:
+    """Those that wait first, then the newest."""
+    async with shop.connection() as conn:
+        return Questions(await questions(conn, pending=pending))
+
+
+@get("/v1/approvals/{approval:str}", tags=["approvals"], operation_class=Documented, **READING)
+async def get_approval(
+    shop: NamedDependency[Shop],
+    approval: FromPath[str],
+    wait: Annotated[float, QueryParameter(ge=0, le=WAIT_S_MAX)] = 0.0,
+) -> Standing:
+    """One question. With `wait` the answer comes as soon as there is one, or after so many seconds."""
+    until = asyncio.get_running_loop().time() + wait
+    while True:
+        async with shop.connection() as conn:
+            found = await question(conn, approval)
+        if found is None:
+            raise Refused(404, NONE)
+        left_s = until - asyncio.get_running_loop().time()
+        if found.state != "pending" or left_s <= 0:
+            return found
+        await asyncio.sleep(min(LOOK_S, left_s))
+
+
+@post("/v1/approvals/{approval:str}/answer", tags=["approvals"], **WRITING)
+async def answer_approval(
+    shop: NamedDependency[Shop], approval: FromPath[str], data: JSONBody[AnswerGiven]
+) -> Accepted:
+    """The first answer counts."""
+    return await answered(shop, ApprovalAnswered(approval, data.answer, data.actor, datetime.now(UTC), data.source))
+
+
+async def answered(shop: Shop, said: ApprovalAnswered) -> Accepted:
+    async with shop.connection() as conn:
+        result = await answer(conn, said)
+    if result == "unknown":
+        raise Refused(404, NONE)
+    if result in OVER and result != said.answer:
+        raise Refused(409, OVER[result])
+    return Accepted(True, said.id)
+
+
+HANDLERS = [ask, list_approvals, get_approval, answer_approval]
