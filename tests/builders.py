@@ -106,8 +106,9 @@ def permission_checked(moment: datetime | float = 0, **given: Any) -> r.Permissi
     return _agent(r.PermissionChecked, r.PermissionCheckedData, moment, known, given)
 
 
-def eval_scored(moment: datetime | float = 0, *, evaluator: str = "tone", **given: Any) -> r.EvalScored:
-    known = {"evaluator": r.Evaluator(evaluator), "status": r.Status.ok, "passed": True}
+def eval_scored(moment: datetime | float = 0, *, evaluator: str | r.Evaluator = "tone", **given: Any) -> r.EvalScored:
+    judge = r.Evaluator(evaluator) if isinstance(evaluator, str) else evaluator
+    known = {"evaluator": judge, "status": r.Status.ok, "passed": True}
     return _agent(r.EvalScored, r.EvalScoredData, moment, known, given)
 
 

@@ -23,7 +23,7 @@ from ..sandbox import fleet as fleets
 from .stage import Stage, StageError, port_is_free
 from .start import policy_or_exit, settings_or_exit, token_of, until_interrupted
 
-POLICY = """# The demo waits less: shorter lateness and buckets, nothing else differs.
+POLICY = """# The demo waits less, with shorter lateness and buckets, and its judge, a model, has earned the right to block.
 name = "demo"
 
 [time]
@@ -32,6 +32,12 @@ idle_s = 3.0
 tick_s = 0.5
 bucket_s = 2
 minute_s = 5
+
+[[calibration.grants]]
+evaluators = ["LLM:groundedness@*"]
+power = "block"
+by = "the demo"
+reason = "so that there is a release to block within a minute"
 """
 DECISIONS: dict[str, tuple[str, str | None]] = {
     fleets.SUPPORT: ("fixed", fleets.FIXED),
