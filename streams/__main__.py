@@ -16,6 +16,7 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "import": "feed:import_",
     "prices": "pricing:prices",
     "gate": "gate:gate",
+    "release": "release:release",
     "incidents": "incidents:incidents",
     "approval": "approval:approval",
     "silence": "quieten:silence",

@@ -42,6 +42,10 @@ INSERT INTO case_scores VALUES (%(source)s, %(id)s, %(agent)s, %(release)s, %(ca
 ON CONFLICT DO NOTHING
 """
 RELEASES = "SELECT agent, release, first_seen, registered_at, parents, aliases, body FROM releases"
+NEWEST = f"""
+{RELEASES} WHERE %(agent)s::text IS NULL OR agent = %(agent)s
+ORDER BY COALESCE(registered_at, first_seen) DESC, agent, release LIMIT %(limit)s
+"""
 CHUNK = 500  # rows at once: whoever reads a large snapshot still answers meanwhile
 
 Merge = Callable[[Registration | None, ReleaseRegisteredData, datetime], Registration]
@@ -76,6 +80,12 @@ async def _registered(conn: Connection, data: ReleaseRegisteredData, known: dict
 async def releases(conn: Connection) -> list[GateRelease]:
     """Every release of every agent, as gates look at them. An image's digest is a name of it, too."""
     return [_release(*row) async for row in conn.cursor().stream(RELEASES, size=CHUNK)]
+
+
+async def releases_of(conn: Connection, agent: str | None, limit: int | None = None) -> list[GateRelease]:
+    """The newest first."""
+    rows = await (await conn.execute(NEWEST, {"agent": agent, "limit": limit})).fetchall()
+    return [_release(*row) for row in rows]
 
 
 def _release(agent: str, release: str, first_seen: datetime, registered_at: datetime | None, *more: Any) -> GateRelease:

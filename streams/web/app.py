@@ -27,16 +27,19 @@ from ..database import Connection
 from ..learn import flagd, flags, freezing, outcomes, overrides, several
 from ..learn.gates import decide
 from ..learn.inputs import Index
+from ..learn.lineage import Graph
 from ..learn.persons import Persons
 from ..learn.recorder import Recorder
 from ..learn.values import gate_values
+from ..learn.wording import changed
 from ..policy import Policy
 from ..respond import oncalls
 from ..respond.hearing.ears import Ears
 from ..respond.receivers.slack_wire import Wire
 from ..settings import Settings
-from . import api, flagger, hooks, ofrep, pagerduty, pages
+from . import api, control_pages, controls, flagger, hooks, ofrep, pagerduty, pages, releases
 from .answers import told
+from .control_room import ControlRoom
 from .gate_desk import GateDesk, Rules
 from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
@@ -57,6 +60,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     recorder = Recorder(topics.OUTCOMES.name, outcomes.Rules(Persons(policy.people), policy.calibration.bulk_max))
     shop = Shop(pool, house, keys, _sinks(settings, policy), recorder)
     desk = GateDesk(shop, _rules())
+    room = ControlRoom(pool, settings.database, keys, settings.control_key.reveal().encode())
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
     ears = Ears(wire, settings.slack_team, recorder, registry)
     ears.hold_s = policy.breaker.person_s
@@ -67,21 +71,25 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
             Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
             Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
             Router("/", route_handlers=[*hooks.HANDLERS, *pagerduty.HANDLERS]),
+            Router("/", route_handlers=releases.HANDLERS, dependencies={"graphs": _given(_graphs)}),
             Router("/", route_handlers=[*flagger.HANDLERS, *ofrep.HANDLERS]),
+            Router("/", route_handlers=[*controls.HANDLERS, *control_pages.HANDLERS]),
             static,
         ],
         dependencies={
             "shop": Provide(lambda: shop, sync_to_thread=False),
             "desk": Provide(lambda: desk, sync_to_thread=False),
+            "room": Provide(lambda: room, sync_to_thread=False),
         },
         exception_handlers={Exception: told},
-        lifespan=[lambda app: _opened(app, pool, house)],
+        lifespan=[lambda app: _opened(app, pool, house), lambda _: _reading(room)],
         on_shutdown=[ears.close, *([intake.close] if intake else [])],
         openapi_config=_openapi(),
         state=State(
             {
                 "door": keys,
                 "house": house,
+                "control_words": changed,
                 "flagger": flagger.Flagger(house.answer, shop.recorded, settings.flagger_token, registry),
                 "flags": ofrep.Flags(shop, flags.Request, flags.evaluate, flags.evaluate_all, flagd.document),
                 "hooks": hooks.Hooks(settings, shop, ears),
@@ -99,6 +107,10 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     # Around everything, so that what is not found goes out guarded too.
     app.asgi_handler = Guard(app.asgi_handler, hosts(settings.web_host, settings.web_url, settings.web_names))
     return app
+
+
+def _graphs() -> releases.Shelf:
+    return releases.Shelf(Graph)
 
 
 def _rules() -> Rules:
@@ -211,6 +223,17 @@ async def _opened(app: Litestar, pool: Pool, house: Gatehouse) -> AsyncIterator[
         reading.cancel()
         await asyncio.wait([reading])
         await pool.close()
+
+
+@contextlib.asynccontextmanager
+async def _reading(room: ControlRoom) -> AsyncIterator[None]:
+    task = asyncio.create_task(room.run(), name="controls")
+    try:
+        yield
+    finally:
+        room.stop()
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _openapi() -> OpenAPIConfig:

@@ -94,6 +94,7 @@ DECIDE = (
     "learn/flags.py",
     "learn/gates*.py",
     "learn/statistics.py",
+    "announcement.py",
     "learn/lineage.py",
     "learn/registration.py",
     "learn/implied.py",
