@@ -1,7 +1,12 @@
 """A gate that has releases in each of its states, and decisions as its document has them."""
 
+import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from prometheus_client import CollectorRegistry
+
+from streams import policy as policies
 from streams.records import (
     SCORES,
     Freshness,
@@ -10,6 +15,8 @@ from streams.records import (
     PolicyDigest,
     Reason,
 )
+from streams.settings import Settings
+from streams.web.app import run
 
 AGENT = "support-bot"
 ALLOWED, BLOCKED, UNKNOWN = "2026.09.3", "2026.09.4", "9.9.9"
@@ -65,3 +72,26 @@ def decision(state, **given):
         "links": GateLinks("http://localhost:8080/v1/decisions/d-1", "http://localhost:8080/gates", (TICKET,)),
     }
     return GateDecision(**{**known, **given})
+
+
+@asynccontextmanager
+async def served(database, port, **given):
+    """The role on a port of its own, for clients that are programs; its address."""
+    stop = asyncio.Event()
+    settings = Settings(database=database, web_port=port, **given)
+    role = asyncio.create_task(run(settings, policies.load(), CollectorRegistry(), lambda: None, stop))
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + 20
+    while loop.time() < deadline:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await writer.wait_closed()
+            break
+        except OSError:
+            await asyncio.sleep(0.05)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop.set()
+        await asyncio.wait_for(role, 20)

@@ -7,20 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from delivery.controlling import control, put
+from delivery.gated import served
 from openfeature import api
 from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
-from prometheus_client import CollectorRegistry
 from web.serving import AWAY, serving
 from web.test_gate_api import close
 
-from streams import policy as policies
 from streams.database import connect, migrate
 from streams.records import held_back
-from streams.settings import Settings
-from streams.web.app import run
 
 BULK = "/ofrep/v1/evaluate/flags"
 ASKED = {"targetingKey": "s-1", "agent": "support-bot", "release": "2026.09.3", "tenant": "acme", "tool": "refund"}
@@ -28,34 +25,21 @@ SESSION = EvaluationContext("s-1", {key: value for key, value in ASKED.items() i
 
 
 @asynccontextmanager
-async def served(database, port):
-    """The role on a port of its own, and the SDK's client of it; its calls go in a thread, as they block."""
-    stop, ready = asyncio.Event(), asyncio.Event()
-    settings = Settings(database=database, web_port=port)
-    role = asyncio.create_task(run(settings, policies.load(), CollectorRegistry(), ready.set, stop))
-    deadline = asyncio.get_running_loop().time() + 20
-    while asyncio.get_running_loop().time() < deadline:
+async def asking(database, port):
+    """The SDK's client of the role; its calls go in a thread, as they block."""
+    async with served(database, port) as address:
+        provider = OFREPProvider(address)
+        api.set_provider(provider, domain="tocsin")
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            await writer.wait_closed()
-            break
-        except OSError:
-            await asyncio.sleep(0.05)
-    provider = OFREPProvider(f"http://127.0.0.1:{port}")
-    api.set_provider(provider, domain="tocsin")
-    try:
-        yield api.get_client(domain="tocsin")
-    finally:
-        provider.session.close()
-        api.clear_providers()
-        stop.set()
-        await asyncio.wait_for(role, 20)
+            yield api.get_client(domain="tocsin")
+        finally:
+            provider.session.close()
+            api.clear_providers()
 
 
 async def test_the_sdk_reads_each_flag_before_and_after_a_control(database, unused_tcp_port):
     migrate(database)
-    async with served(database, unused_tcp_port) as client, await connect(database) as conn:
+    async with asking(database, unused_tcp_port) as client, await connect(database) as conn:
         on = await asyncio.to_thread(client.get_boolean_details, "agent.enabled", False, SESSION)
         assert (on.value, on.reason, on.variant, on.error_code) == (True, Reason.DEFAULT, "on", None)
         ratio = await asyncio.to_thread(client.get_float_details, "agent.throttle_ratio", 0.5, SESSION)
@@ -86,7 +70,7 @@ async def held(client):
 
 async def test_the_sdk_falls_back_to_its_default_with_a_reason_where_there_is_no_answer(database, unused_tcp_port):
     migrate(database)
-    async with served(database, unused_tcp_port) as client, await connect(database) as conn:
+    async with asking(database, unused_tcp_port) as client, await connect(database) as conn:
         for key in ("agent.release_pin", "agent.model_override"):
             found = await asyncio.to_thread(client.get_string_details, key, "mine", SESSION)
             assert (found.value, found.error_code) == ("mine", ErrorCode.FLAG_NOT_FOUND)
@@ -106,7 +90,7 @@ async def test_the_sdk_splits_sessions_as_the_breaker_does(database, unused_tcp_
     migrate(database)
     async with await connect(database) as conn:
         await put(conn, control(ratio=0.5))
-    async with served(database, unused_tcp_port) as client:
+    async with asking(database, unused_tcp_port) as client:
         for number in range(20):
             context = EvaluationContext(f"s-{number}", {"agent": "support-bot"})
             found = await asyncio.to_thread(client.get_boolean_details, "agent.enabled", True, context)
