@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 GONE_AFTER = timedelta(minutes=10)
 TICKETS_MAX = 5000
+AT_ONCE = 4
 
 # A decided incident is read for a month more: people reopen tickets and change their minds. What a merged one's ticket
 # says is our own closing of a duplicate. The book says who decided: `name (source)`. Comments are read where the
@@ -86,6 +88,14 @@ class Watched(NamedTuple):
         return Known(self.done, self.outcome, self.fixed_in, self.elsewhere, self.detail)  # type: ignore[arg-type]
 
 
+class Changed(NamedTuple):
+    """A ticket that is not as it was, and what to believe of it from now on."""
+
+    one: Watched
+    read: TicketRead
+    known: Known
+
+
 class Heard(Protocol):
     """What comments come to."""
 
@@ -121,7 +131,8 @@ class Polling:
         if not watched:
             return []
         found = await self._reader.read([one.name for one in watched])
-        same, said = [], []
+        same: list[str] = []
+        changed: list[Changed] = []
         for one in watched:
             read = found[one.name]
             if read is None:
@@ -132,15 +143,23 @@ class Polling:
             if one.turn and after == before:
                 same.append(one.incident)
             else:
-                said += await self._changed(conn, one, read, known)
+                changed.append(Changed(one, read, known))
+        said: list[Outcome] = []
+        for start in range(0, len(changed), AT_ONCE):
+            few = changed[start : start + AT_ONCE]
+            for each, comments in zip(few, await asyncio.gather(*map(self._comments, few)), strict=True):
+                said += await self._changed(conn, each, comments)
         await conn.execute(SAME, [same])
         await self._missing(conn, [one for one in watched if found[one.name] is None])
         return said
 
-    async def _changed(self, conn: Connection, one: Watched, read: TicketRead, known: Known) -> list[Outcome]:
+    async def _comments(self, of: Changed) -> list[Comment]:
+        touched = not of.one.turn or of.read.updated != of.one.updated
+        return await self._reader.comments(of.read) if touched else []
+
+    async def _changed(self, conn: Connection, of: Changed, comments: Sequence[Comment]) -> list[Outcome]:
         """What was said in comments and by the ticket itself, in the order in which it was said."""
-        touched = not one.turn or read.updated != one.updated
-        comments = await self._reader.comments(read) if touched else []
+        one, read, known = of
         heard = self._judge.heard(one.incident, comments, one.heard)
         stated = await self._stated(one, read, in_words=bool(heard.outcomes))
         said = sorted([*heard.outcomes, *([stated] if stated else [])], key=lambda outcome: outcome.at)

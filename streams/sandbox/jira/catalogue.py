@@ -176,6 +176,7 @@ FIELDS: dict[str, Field] = {
     "labels": Field("Labels", {"type": "array", "items": "string", "system": "labels"}, ("add", "set", "remove")),
     "priority": Field("Priority", {"type": "priority", "system": "priority"}, ("set",)),
     "assignee": Field("Assignee", {"type": "user", "system": "assignee"}, ("set",)),
+    "duedate": Field("Due date", {"type": "date", "system": "duedate"}, ("set",)),
     "fixVersions": Field(
         "Fix versions", {"type": "array", "items": "version", "system": "fixVersions"}, ("set", "add", "remove")
     ),

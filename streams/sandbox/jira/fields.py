@@ -1,6 +1,7 @@
 """What a create, an edit and a transition may say: JSON values become a ticket's attributes or Jira's own refusals."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any, NamedTuple
 
 from streams.sandbox.jira import adf
@@ -160,6 +161,16 @@ def outcome(_: Screen, given: Any) -> tuple[str, Any]:
     return "outcome", OUTCOMES[_named(given, OUTCOMES, f"Option value '{shown}' is not valid", "value")]
 
 
+def due(_: Screen, given: Any) -> tuple[str, Any]:
+    if given is None:
+        return "due", None
+    try:
+        date.fromisoformat(given)
+    except (TypeError, ValueError):
+        raise Wrong("Operation value must be a string in the format yyyy-MM-dd") from None
+    return "due", given
+
+
 def versions(screen: Screen, given: Any) -> tuple[str, Any]:
     if not isinstance(given, list):
         raise Wrong("data was not an array")
@@ -179,6 +190,7 @@ READERS: dict[str, Callable[[Screen, Any], tuple[str, Any]]] = {
     "assignee": assignee,
     "issuetype": kind,
     "project": project,
+    "duedate": due,
     "fixVersions": versions,
     "resolution": resolution,
     OUTCOME: outcome,

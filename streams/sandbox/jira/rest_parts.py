@@ -12,7 +12,7 @@ from aiohttp import web
 from streams.sandbox.jira.catalogue import link_kind
 from streams.sandbox.jira.desk import NOT_FOUND, Desk, answer, body, checked, listed, nothing, number, properties
 from streams.sandbox.jira.fields import Refused, said
-from streams.sandbox.jira.ticket import File, RemoteLink
+from streams.sandbox.jira.ticket import Comment, File, RemoteLink, Ticket
 
 
 class Parts:
@@ -26,6 +26,8 @@ class Parts:
         get(f"{one}/comment", self.comments)
         post(f"{one}/comment", self.comment)
         get(f"{one}/comment/{{id}}", self.one_comment)
+        put(f"{one}/comment/{{id}}", self.edit_comment)
+        delete(f"{one}/comment/{{id}}", self.drop_comment)
         post(f"{one}/attachments", self.attach)
         get(f"{rest}/attachment/{{id:\\d+}}", self.attachment)
         get(f"{rest}/attachment/content/{{id:\\d+}}", self.download)
@@ -61,10 +63,19 @@ class Parts:
 
     async def one_comment(self, request: web.Request) -> web.Response:
         ticket = self._desk.ticket(request)
-        for comment in ticket.comments:
-            if str(comment.id) == request.match_info["id"]:
-                return answer(self._desk.wire(request).comment(ticket, comment))
-        raise Refused(404, ["Can not find a comment for the id given."])
+        return answer(self._desk.wire(request).comment(ticket, _comment(ticket, request)))
+
+    async def edit_comment(self, request: web.Request) -> web.Response:
+        ticket, given = self._desk.writable(request, "ADD_COMMENTS", 400), await body(request)
+        comment = _comment(ticket, request)
+        written = said(self._desk.screen(request, ticket.project, frozenset()), given)
+        self._book.edit_comment(ticket, self._desk.author(request), comment, written)
+        return answer(self._desk.wire(request).comment(ticket, comment))
+
+    async def drop_comment(self, request: web.Request) -> web.Response:
+        ticket = self._desk.writable(request, "ADD_COMMENTS", 400)
+        self._book.drop_comment(ticket, _comment(ticket, request))
+        return nothing()
 
     async def attach(self, request: web.Request) -> web.Response:
         ticket, rules = self._desk.writable(request, "CREATE_ATTACHMENTS"), self._desk.rules
@@ -194,6 +205,13 @@ class Parts:
         if found is None or not self._desk.rules.may(found.project, "BROWSE_PROJECTS"):
             raise Refused(404, [NOT_FOUND])
         return found
+
+
+def _comment(ticket: Ticket, request: web.Request) -> Comment:
+    for comment in ticket.comments:
+        if str(comment.id) == request.match_info["id"]:
+            return comment
+    raise Refused(404, ["Can not find a comment for the id given."])
 
 
 def _remote_body(given: dict[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,17 @@ class Book:
         self.heard("comment_created", ticket, comment)
         return comment
 
+    def edit_comment(self, ticket: Ticket, author: str, comment: Comment, body: Any) -> None:
+        comment.body, comment.editor, comment.edited = body, author, self.touch(ticket)
+        self.keep(ticket)
+        self.heard("comment_updated", ticket, comment)
+
+    def drop_comment(self, ticket: Ticket, comment: Comment) -> None:
+        ticket.comments.remove(comment)
+        self.touch(ticket)
+        self.keep(ticket)
+        self.heard("comment_deleted", ticket, comment)
+
     def move(self, ticket: Ticket, author: str, status: str, values: dict[str, Any]) -> None:
         """One step of the workflow: being done comes with a resolution and a date, being reopened takes both away."""
         if status == DONE:

@@ -29,6 +29,8 @@ class Comment(msgspec.Struct):
     at: str
     body: Any
     properties: list[dict[str, Any]] = []
+    edited: str | None = None
+    editor: str | None = None
 
 
 class File(msgspec.Struct):
@@ -71,6 +73,7 @@ class Ticket(msgspec.Struct, kw_only=True):
     resolution: str | None = None
     resolved: str | None = None
     outcome: str | None = None
+    due: str | None = None
     versions: list[str] = []
     properties: dict[str, Any] = {}
     comments: list[Comment] = []

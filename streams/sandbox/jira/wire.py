@@ -26,6 +26,7 @@ from streams.sandbox.jira.ticket import Change, Comment, File, Link, RemoteLink,
 HISTORY_NAMES = {
     "versions": ("Fix Version", "fixVersions"),
     "outcome": ("Outcome", OUTCOME),
+    "due": ("duedate", "duedate"),
     "kind": ("issuetype", "issuetype"),
     "files": ("Attachment", "attachment"),
     "key": ("Key", "Key"),
@@ -77,10 +78,10 @@ class Wire(NamedTuple):
             "self": self.address(f"issue/{ticket.id}/comment/{comment.id}"),
             "id": str(comment.id),
             "author": author,
-            "updateAuthor": author,
+            "updateAuthor": self.user(comment.editor or comment.author),
             "body": self.rich(comment.body),
             "created": comment.at,
-            "updated": comment.at,
+            "updated": comment.edited or comment.at,
         }
         if self.cloud:
             bean["jsdPublic"] = True
@@ -222,6 +223,7 @@ READERS: dict[str, Callable[[Wire, Ticket], Any]] = {
     "creator": lambda wire, ticket: wire.user(ticket.author),
     "created": lambda _, ticket: ticket.created,
     "updated": lambda _, ticket: ticket.updated,
+    "duedate": lambda _, ticket: ticket.due,
     "fixVersions": lambda wire, ticket: [wire.version(ticket.project, number) for number in ticket.versions],
     "attachment": lambda wire, ticket: [wire.file(file) for file in ticket.files],
     "comment": lambda wire, ticket: wire.comments(ticket),
