@@ -23,6 +23,8 @@ from ..records import (
     ToolCalledData,
 )
 from .fields import money
+from .guarding import Guard
+from .halting import AgentHalted
 from .hashing import canonical
 from .session import ENDS, Session, within, without
 from .skeleton import error
@@ -91,34 +93,31 @@ class Call:
     def say(self, status: Status, told: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def tool_name(self) -> str:
-        return ""
+    def ask(self, guard: Guard) -> None:
+        """Raises AgentHalted."""
+        raise NotImplementedError
 
     def _checked(self) -> None:
-        breaker = self.session.emitter.breaker
-        if breaker is None:
+        guard = self.session.guard
+        if guard is None:
             return
-        ctx = self.session.ctx
         try:
-            breaker.check(agent=ctx.agent.id, release=ctx.agent.version, session=ctx.root, tool=self.tool_name())
-        except Exception as halted:
-            if type(halted).__name__ != HALTED:  # the breaker's own trouble never stops an agent
-                self.session.emitter.failed(halted)
-                return
+            self.ask(guard)
+        except AgentHalted as halted:
             self._refused(halted)
             raise
+        except Exception as wrong:  # the breaker's own trouble never stops an agent
+            self.session.emitter.failed(wrong)
 
-    def _refused(self, halted: Any) -> None:
+    def _refused(self, halted: AgentHalted) -> None:
         """A heartbeat, not a denied permission: nobody was asked, and a stop of ours must not look like an agent that
         goes beyond its rights to those who watch denials. `breaker_seen` is the field for it.
         """
-        seq = getattr(halted, "seq", None) or getattr(halted, "control_seq", None) or 0
-        scope = str(getattr(halted, "scope", ""))
         self.session.heartbeat(
             "paused",
-            breaker_seen=f"{seq} {scope}"[:1024],
+            breaker_seen=f"{halted.control_seq} {halted.scope}"[:1024],
             activity=Activity(self.waits, self.what[:1024], datetime.now(UTC)),
-            numbers={"control_seq": float(seq)},
+            numbers={"control_seq": float(halted.control_seq)},
         )
 
 
@@ -136,6 +135,27 @@ class ModelCall(Call):
         except Exception as wrong:
             self.session.emitter.failed(wrong)
 
+    def ask(self, guard: Guard) -> None:
+        guard.model()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Raises AgentHalted when this call took the session beyond a limit of its own, unless something else is raised."""
+        super().__exit__(kind, raised, at)
+        guard, tokens, cost = self.session.guard, self.fields.get("tokens"), self.fields.get("cost")
+        if guard is None:
+            return
+        try:
+            guard.spent(
+                tokens=tokens.input + tokens.output if isinstance(tokens, Tokens) else 0,
+                cost=float(cost.amount) if isinstance(cost, Money) else 0.0,
+            )
+        except AgentHalted as halted:
+            self._refused(halted)
+            if raised is None:
+                raise
+
     def say(self, status: Status, told: dict[str, Any]) -> None:
         self.session._call(  # noqa: SLF001 - of one piece
             LlmCalled, LlmCalledData, told, id=self.id, provider=self._provider, model=self._model, status=status
@@ -147,7 +167,7 @@ class ToolCall(Call):
 
     def __init__(self, session: Session, tool: Tool, args: Any, fields: dict[str, Any]) -> None:
         super().__init__(session, tool.name, fields)
-        self._tool = tool
+        self._tool, self._args = tool, args
         if args is not None:
             self._hash("args_hash", args)
 
@@ -168,8 +188,8 @@ class ToolCall(Call):
     def touched(self, uri: str, op: str = "read") -> None:
         self.fields.setdefault("resources", []).append(Resource(uri, op))
 
-    def tool_name(self) -> str:
-        return self._tool.name
+    def ask(self, guard: Guard) -> None:
+        guard.tool(self._tool.name, self._args)
 
     def say(self, status: Status, told: dict[str, Any]) -> None:
         self.session._call(ToolCalled, ToolCalledData, told, id=self.id, tool=self._tool, status=status)  # noqa: SLF001
@@ -186,5 +206,4 @@ def _status(raised: BaseException) -> Status:
         return Status.cancelled
     if isinstance(raised, TimeoutError):
         return Status.timeout
-    denied = isinstance(raised, PermissionError) or type(raised).__name__ in (HALTED, "NotApproved")
-    return Status.denied if denied else Status.error
+    return Status.denied if isinstance(raised, PermissionError | AgentHalted) else Status.error  # NotApproved is one

@@ -14,13 +14,14 @@ import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 import msgspec
 
 from ..records import Agent, Attribution, Ctx, Event, Operator, Parent
 from .approving import Approvals
+from .breaker import Breaker
 from .carrying import Carried
 from .fields import StartedFields
 from .hashing import hashed
@@ -35,14 +36,6 @@ log = logging.getLogger(__name__)
 EVENT_BYTES_MAX = 128 * 1024
 CLOSE_S = 2.0
 FAILURES_SAID = 20
-
-
-class Checks(Protocol):
-    """What an emitter asks before each call: `streams.sdk.Breaker`."""
-
-    def check(self, **what: str) -> None:
-        """Raises AgentHalted."""
-        ...
 
 
 class Options(TypedDict, total=False):
@@ -60,7 +53,7 @@ class Options(TypedDict, total=False):
     spool_bytes: int
     fsync_s: float
     buffer: int  # events between the agent and the spool
-    breaker: Checks | None
+    breaker: Breaker | None  # asked before each call of a model or tool; whoever made it starts and stops it
     approvals: Approvals | None
 
 

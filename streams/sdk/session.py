@@ -57,6 +57,7 @@ from .fields import (
     evaluator_named,
     tool_named,
 )
+from .halting import AgentHalted
 
 if TYPE_CHECKING:
     from .approving import Approval
@@ -87,6 +88,8 @@ class Session:
         self._began, self._tokens = time.monotonic(), list[Token[Session | None]]()
         self._ended, self._status, self._reason = False, "", ""
         self.activity: Activity | None = None
+        breaker, own = emitter.breaker, ctx.agent
+        self.guard = breaker.guard(ctx.root, own.id, own.version) if breaker is not None else None
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -149,6 +152,8 @@ class Session:
         numbers = self.emitter.numbers()
         own = {"emitter_lost": float(numbers.lost), "emitter_waiting_bytes": float(numbers.waiting)}
         told: dict[str, Any] = {"interval_s": self.emitter.heartbeat_s or 30.0, "activity": self.activity, **fields}
+        if self.emitter.breaker is not None:
+            told.setdefault("breaker_seen", self.emitter.breaker.seen)
         told["numbers"] = {**own, **(fields.get("numbers") or {})}
         self._say(Heartbeat, HeartbeatData, told, state=state)
 
@@ -266,7 +271,7 @@ def _ending(raised: BaseException | None) -> tuple[str, str]:
     if raised is None:
         return "succeeded", ""
     name = type(raised).__name__
-    if name == "AgentHalted":  # the breaker's; its file need not be there
+    if isinstance(raised, AgentHalted):
         return "halted", f"{raised}"
     if isinstance(raised, ENDS):
         return "cancelled", name
