@@ -18,6 +18,9 @@ WRITING = {
     "/v1/incidents/{id}/split": {"actor": "Ada", "reason": "another trouble"},
     "/v1/incidents/{id}/merge": {"parent": "p#1", "actor": "Ada"},
     "/v1/silences/{silence}/end": {"actor": "Ada"},
+    "/v1/approvals": {"action": "refund.create", "agent": "support-bot"},
+    "/v1/approvals/{approval}/answer": {"answer": "approved", "actor": "Ada"},
+    "/v1/events": {},
     "/v1/silences": {
         "matchers": {"agent": "support-bot"},
         "reason": "load test",
