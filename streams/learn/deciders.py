@@ -34,7 +34,7 @@ from ..records import (
 from ..respond import book
 from ..respond.routing import BookValues
 from ..step import Decider
-from . import casebook, questions, ruling
+from . import casebook, limits, questions, ruling
 from .approvals import Approvals
 from .calibration import Calibration
 from .cases import Cases
@@ -44,6 +44,7 @@ from .crediting import Crediting
 from .desks import Values as BreakerValues
 from .overriding import Freezing, Overriding
 from .powers import Powers
+from .proposing import Proposing
 from .settling import Write
 from .weighing import Values as Weighing
 
@@ -86,7 +87,8 @@ def deciders(policy: Policy, values: BookValues) -> tuple[Decider[Any], ...]:
     """In the order in which they answer. What one says, the others read in the same transaction."""
     controls = Controls(msgspec.convert(policy.breaker, BreakerValues, from_attributes=True))
     weighing = msgspec.convert(policy.calibration, Weighing, from_attributes=True)
-    power = (Crediting(), Calibration(policy.calibration.starts, weighing))
+    thresholds = {name: stanza.thresholds for name, stanza in policy.detectors.items()}
+    power = (Crediting(), Calibration(policy.calibration.starts, weighing), Proposing(thresholds))
     return (Overriding(), Freezing(), controls, Cases(policy.digest), Approvals(values), *power)
 
 
@@ -100,5 +102,5 @@ def writers(commanding: Commanding) -> dict[type, Write]:
         Obligation: questions.owed,
         RegressionCase: casebook.written(topics.OUTCOMES.name),
         **commanding.writers(),
-        **Powers(topics.OUTCOMES.name).writers(),
+        **Powers(topics.OUTCOMES.name, limits.preview).writers(),
     }

@@ -135,6 +135,26 @@ class Worth(Struct, frozen=True, omit_defaults=True):
     cooling_until: datetime | None = None  # no step up before
 
 
+class ThresholdProposed(Struct, frozen=True, tag="threshold_proposed", tag_field="record", omit_defaults=True):
+    """A false positive of a detector with thresholds: the value with which it would have kept silent. Nothing is applied."""
+
+    incident: str
+    detector: str
+    agent: str
+    threshold: str
+    value: float
+    now: float  # what the policy says
+    observed: str
+    at: datetime
+    stanza: str  # for policy.toml
+    command: str  # what `tocsin replay` takes to compare both over events
+    withdrawn: bool = False  # the decision was changed
+    seen: int = 0  # of the detector's last incidents of this agent: how many there were,
+    dropped: int = 0  # how many would not have been, that were false positives,
+    lost: int = 0  # that were right,
+    undecided: int = 0  # or that nobody has decided on
+
+
 class PowerChanged(Struct, frozen=True, tag="power_changed", tag_field="record", omit_defaults=True):
     """An evaluator may cause more or less from now on. Told to the book, and to everybody on the outcomes' topic."""
 

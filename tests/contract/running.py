@@ -204,7 +204,15 @@ def _power_changed(chance: Random, at: float, who: dict[str, Any]) -> r.PowerCha
 
 def _decided(chance: Random, at: float, who: dict[str, Any]) -> r.Decided:
     said = _outcome(chance, at, who)
-    return r.Decided(said, b.incident(0, id=said.incident, judges=("LLM:grounded@4",)))
+    return r.Decided(
+        said,
+        b.incident(
+            0,
+            id=said.incident,
+            judges=("LLM:grounded@4",),
+            observed=f"{chance.randrange(3, 9)} errors of x in the last 20",
+        ),
+    )
 
 
 def _credit(chance: Random, at: float, who: dict[str, Any]) -> Credit:

@@ -12,6 +12,7 @@ from streams import policy
 from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders, session_detectors
 from streams.learn.calibration import Calibration
 from streams.learn.crediting import Crediting
+from streams.learn.proposing import Proposing
 from streams.records import Fact, Finding
 from streams.respond import book
 from streams.respond.routing import BookValues, Owner
@@ -37,6 +38,7 @@ objective = 0.99
 budget_day = 5.0
 budget_month = 50.0
 """
+THRESHOLDS = {"tool.repeated_error": policy.load().detectors["tool.repeated_error"].thresholds}
 VALUES = BookValues(owners=tuple(Owner(name=name) for name in ("s1", "mine", "yours")))
 
 
@@ -44,7 +46,7 @@ def registry() -> list[Any]:
     rules = policy.parse(POLICY, "policy.toml")
     given = (rules.detectors, rules.given)
     found = (*session_detectors(*given), *session_deciders(*given), *scope_deciders(*given), *book.deciders(VALUES))
-    found += (Crediting(), Calibration(rules.calibration.starts))
+    found += (Crediting(), Calibration(rules.calibration.starts), Proposing(THRESHOLDS))
     return list({type(one): one for one in found}.values())  # those that share a memory are also tested alone
 
 

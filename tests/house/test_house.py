@@ -77,6 +77,8 @@ DECIDE = (
     "learn/approvals.py",
     "learn/calibration.py",
     "learn/crediting.py",
+    "learn/limits.py",
+    "learn/proposing.py",
     "learn/weighing.py",
     "learn/worth.py",
     "learn/controls.py",
