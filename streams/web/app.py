@@ -25,6 +25,7 @@ from psycopg_pool import AsyncConnectionPool
 from .. import topics
 from ..database import Connection
 from ..learn import flagd, flags, freezing, outcomes, overrides, several
+from ..learn.deciders import choosing
 from ..learn.gates import decide
 from ..learn.inputs import Index
 from ..learn.lineage import Graph
@@ -55,7 +56,9 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     """The application. It opens its connections when it starts, and starts without a database too."""
     pool = _pool(settings.database)
     values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
-    house = Gatehouse(pool, values, (Index, decide), topic=topics.GATES.name, registry=registry)
+    house = Gatehouse(
+        pool, values, (Index, decide), topic=topics.GATES.name, registry=registry, choosing=choosing(policy)
+    )
     keys = Keys(settings.token)
     recorder = Recorder(topics.OUTCOMES.name, outcomes.Rules(Persons(policy.people), policy.calibration.bulk_max))
     shop = Shop(pool, house, keys, _sinks(settings, policy), recorder)
