@@ -17,6 +17,7 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "prices": "pricing:prices",
     "gate": "gate:gate",
     "release": "release:release",
+    "control": "control:control",
     "incidents": "incidents:incidents",
     "approval": "approval:approval",
     "silence": "quieten:silence",
