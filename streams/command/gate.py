@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 import rich_click as click
 
 from ..records import GateQuestion
+from . import desk
+from .durations import Duration
+from .gate_answers import explain, list_, replay, report
+from .gate_people import freeze, freezes, override, overrides
 from .start import settings_or_exit
 
-SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-class Duration(click.ParamType):
-    """`90s`, `30m`, `2h`, or seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
-        if not match:
-            self.fail(f"{value!r} is not a duration; write 90s, 30m or 2h", param, ctx)
-        return float(match.group(1)) * SECONDS[match.group(2) or "s"]
+__all__ = ["Duration", "gate"]
 
 
 @click.group()
@@ -31,34 +22,75 @@ def gate() -> None:
 
 
 @gate.command()
-@click.option("--agent", required=True)
-@click.option("--release", required=True, help="The agent's version, as its events carry it.")
+@click.option("--agent", "agents", multiple=True, required=True, help="Repeatable, with its release: bot=2026.11.2.")
+@click.option("--release", "releases", multiple=True, help="The agent's version, as its events carry it.")
 @click.option("--environment", default="prod", show_default=True)
+@click.option("--baseline", help="What it is compared with; default: what most sessions run.")
 @click.option("--gate", "name", default="promotion", show_default=True)
 @click.option("--url", help="Where Tocsin's pages are; default from TOCSIN_WEB_URL or TOCSIN_WEB_HOST and _PORT.")
 @click.option("--wait", type=Duration(), help="Ask again while the answer is hold, at most this long.")
 @click.option("--strict", is_flag=True, help="A warning is not good enough.")
 @click.option("--json", "as_json", is_flag=True, help="Print the decision document; the same as --format json.")
 @click.option("--format", "shape", type=click.Choice(["json", "github", "junit"]), help="Print it for a tool.")
-def check(agent: str, release: str, environment: str, name: str, **options: object) -> None:
-    """Ask the gate and answer by exit code.
+def check(agents: tuple[str, ...], releases: tuple[str, ...], environment: str, name: str, **options: object) -> None:
+    """Ask the gate and answer by exit code. Of several agents the worst answer counts.
 
     0 allow (and warn unless --strict), 10 warn with --strict, 20 hold, 30 block, 2 usage,
     4 the gate could not be reached or did not answer with a decision.
 
+    While it waits, stderr says how far the evidence has come and how long it may take.
+
     Example: tocsin gate check --agent support-bot --release 2026.11.2 --wait 30m
+
+    Example: tocsin gate check --agent planner=41 --agent writer=17 --strict
     """
     from ..gatecheck import check as ask  # noqa: PLC0415
     from .gate_formats import tell  # noqa: PLC0415
 
-    settings = settings_or_exit()
-    question = GateQuestion(agent, release, environment)
-    url = str(options["url"] or settings.pages)
-    wait_s = float(str(options["wait"])) if options["wait"] is not None else None
-    checked = ask(url, name, question, wait_s=wait_s, strict=bool(options["strict"]))
     shape = options["shape"] or ("json" if options["as_json"] else None)
+    baseline = str(options["baseline"]) if options["baseline"] else None
+    questions = [GateQuestion(agent, release, environment, baseline) for agent, release in _pairs(agents, releases)]
+    if baseline and len(questions) > 1:
+        raise click.UsageError("one --baseline cannot be that of several agents")
+    url = str(options["url"] or settings_or_exit().pages)
+    wait_s = float(str(options["wait"])) if options["wait"] is not None else None
+    told = _heard if shape != "github" else _unheard
+    checked = ask(url, name, questions, wait_s=wait_s, strict=bool(options["strict"]), told=told)
     if shape:
-        tell(str(shape), checked, f"{name} of {agent}@{release} in {environment}")
+        asked = ", ".join(f"{one.agent}@{one.release}" for one in questions)
+        tell(str(shape), checked, f"{name} of {asked} in {environment}")
     if shape != "github":  # which reads orders out of both streams
         click.echo(checked.message, err=True)
     sys.exit(checked.code)
+
+
+def _heard(text: str) -> None:
+    click.echo(f"waiting: {desk.plain(text)}", err=True)
+
+
+def _unheard(_text: str) -> None:
+    pass
+
+
+def _pairs(agents: tuple[str, ...], releases: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Either both options equally often, or each agent with its release behind an equals sign."""
+    if releases:
+        if len(agents) != len(releases):
+            raise click.UsageError("--agent and --release come in pairs: give both equally often")
+        return list(zip(agents, releases, strict=True))
+    pairs = [(agent, release) for agent, _, release in (one.partition("=") for one in agents)]
+    if wrong := next((agent for agent, release in pairs if not agent or not release), None):
+        raise click.UsageError(f"no release of {wrong}: give --release, or --agent {wrong}=2026.11.2")
+    if not all(agent for agent, _ in pairs):
+        raise click.UsageError("an --agent has no name")
+    return pairs
+
+
+gate.add_command(override)
+gate.add_command(overrides)
+gate.add_command(freeze)
+gate.add_command(freezes)
+gate.add_command(explain)
+gate.add_command(list_)
+gate.add_command(replay)
+gate.add_command(report)

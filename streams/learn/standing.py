@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Gauge
 
 from ..database import Connection
 from ..records import GateDecision, GateInputs, GateQuestion, GateSnapshot, GateValues
-from .reading import snapshot, stand
+from .reading import Choosing, Reader
 from .recording import record_decision
 
 Decide = Callable[[GateValues, GateInputs, datetime], GateDecision]
 Address = tuple[str, str, str]
+AGAIN_S = 10.0
+BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = ("allow", "warn", "hold", "block")
 
 
@@ -23,7 +27,7 @@ class Known(Protocol):
 
     def inputs(self, question: GateQuestion, read_at: datetime, watermark: datetime | None) -> GateInputs: ...
 
-    def addresses(self) -> list[Address]: ...
+    def watched(self) -> list[Address]: ...
 
 
 class Standing:
@@ -32,27 +36,30 @@ class Standing:
     def __init__(
         self,
         gates: Mapping[str, GateValues],
-        index: Callable[[GateSnapshot], Known],
-        decide: Decide,
+        deciding: tuple[Callable[[GateSnapshot, Any], Known], Decide],
         topic: str,
         registry: CollectorRegistry,
+        *,
+        choosing: Choosing | None = None,
     ) -> None:
-        self._gates, self._index, self._decide, self._topic = gates, index, decide, topic
+        self._gates, self._topic = gates, topic
+        self._index, self._decide = deciding
+        severities = {one for values in gates.values() for one in values.severities}
+        self._reader = Reader(severities, choosing, cases=any(values.cases_min for values in gates.values()))
         self._known: Known | None = None
-        self._version = -1
+        self._read: GateSnapshot | None = None
+        self._seen: dict[Address, tuple[GateInputs, float]] = {}
         self._states: dict[tuple[str, Address], str] = {}
-        self.looked: tuple[Known, datetime, datetime | None] | None = None  # what it saw last, when, and event time then
+        self.looked: tuple[Known, datetime, datetime | None] | None = None  # what it saw, when, and event time then
         labels = ("gate", "agent", "release", "environment", "state")
         self._gauge = Gauge("tocsin_gate_state", "1 for the state a gate would answer", labels, registry=registry)
 
     async def turn(self, conn: Connection) -> list[GateDecision]:
         """The decisions that changed, already written down."""
         read_at = datetime.now(UTC)
-        now = await stand(conn)
-        if self._known is None or now.version != self._version:
-            severities = {one for values in self._gates.values() for one in values.severities}
-            found = await snapshot(conn, severities)
-            self._known, self._version = self._index(found), found.version
+        snapshot, now = await self._reader.read(conn)
+        if snapshot is not self._read or self._known is None:
+            self._known, self._read = self._index(snapshot, self._known), snapshot
         self.looked = (self._known, read_at, now.watermark)
         changed = []
         for values, address, inputs in self._questions(self._known, read_at, now.watermark):
@@ -69,7 +76,24 @@ class Standing:
     def _questions(
         self, known: Known, read_at: datetime, watermark: datetime | None
     ) -> Iterator[tuple[GateValues, Address, GateInputs]]:
-        for address in known.addresses():
+        """About what has changed, and about everything now and then: some things end by themselves."""
+        addresses, at_s = known.watched(), time.monotonic()
+        self._forget(set(self._seen) - set(addresses))
+        for address in addresses:
             inputs = known.inputs(GateQuestion(*address), read_at, watermark)
+            timeless = replace(inputs, read_at=BEGIN, watermark=watermark and BEGIN)
+            seen = self._seen.get(address)
+            if seen is not None and seen[0] == timeless and at_s - seen[1] < AGAIN_S:
+                continue
+            self._seen[address] = (timeless, at_s)
             for values in self._gates.values():
                 yield values, address, inputs
+
+    def _forget(self, gone: set[Address]) -> None:
+        """Newer releases are watched instead."""
+        for address in gone:
+            del self._seen[address]
+        for gate, address in [key for key in self._states if key[1] in gone]:
+            del self._states[gate, address]
+            for state in STATES:
+                self._gauge.remove(gate, *address, state)

@@ -55,6 +55,27 @@ class GateDecisions(Struct, frozen=True, kw_only=True):
     decisions: tuple[GateDecision, ...]
 
 
+class ReasonTold(Struct, frozen=True):
+    """One reason of a decision, in words."""
+
+    code: str
+    effect: GateState
+    detail: dict[str, Any]
+    numbers: str
+    change: str  # what would change it
+
+
+class RuleTold(Struct, frozen=True):
+    """One of the thirteen rules, and what it said; nothing: it did not match."""
+
+    number: int
+    rule: str
+    title: str
+    reasons: tuple[ReasonTold, ...]
+    overridable: bool
+    decides: bool  # the answer is what it is because of it
+
+
 class OverrideApproved(Struct, frozen=True, tag="override_approved", tag_field="record"):
     id: str
     actor: str

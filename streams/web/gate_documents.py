@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from ..records import Bypassed, Freeze, Override
+from ..records import Bypassed, Freeze, GateDecision, Override, RuleTold
 from .documents import Line, Reason, Words
 
 Names = Annotated[list[Line], Meta(min_length=1, max_length=20)]
@@ -156,3 +156,51 @@ class GateReport(Struct, frozen=True):
     gates: tuple[ShadowGate, ...]
     deployed: tuple[Deployed, ...]
     bypasses: tuple[Bypassed, ...]
+
+
+class DecisionView(Struct, frozen=True):
+    decision_id: str
+    gate: str
+    agent: str
+    release: str
+    environment: str
+    state: str
+    as_of: datetime
+
+
+class Decisions(Struct, frozen=True):
+    """The newest first."""
+
+    decisions: tuple[DecisionView, ...]
+
+
+class Standing(Struct, frozen=True):
+    """What a gate would answer now about one release, and since when."""
+
+    gate: str
+    agent: str
+    release: str
+    environment: str
+    state: str
+    since: datetime | None
+    progress: str
+    summary: str
+    asked_for: str = ""  # overrides and freezes that are active for it
+
+
+class Gates(Struct, frozen=True):
+    gates: tuple[Standing, ...]
+
+
+class Explanation(Struct, frozen=True):
+    decision: GateDecision
+    rules: tuple[RuleTold, ...]
+
+
+class Replayed(Struct, frozen=True):
+    """A stored decision, made again from what was stored with it."""
+
+    decision_id: str
+    same: bool  # to the byte
+    stored: GateDecision
+    again: GateDecision
