@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from ..learn.recording import recorded
 from ..records import GateDecision, GateQuestion
-from . import asking, gate_people, people, taking
+from . import asking, gate_answers, gate_people, people, taking
 from .answers import Documented, Refused
 from .described import ASKING, READING
 from .documents import (
@@ -155,6 +155,7 @@ HANDLERS = [
     get_incident,
     *people.HANDLERS,
     *gate_people.HANDLERS,
+    *gate_answers.HANDLERS,
     *asking.HANDLERS,
     *taking.HANDLERS,
     get_health,

@@ -27,6 +27,7 @@ from ..database import Connection
 from ..learn import flagd, flags, freezing, outcomes, overrides, several
 from ..learn.deciders import choosing
 from ..learn.gates import decide
+from ..learn.gates_explained import explained
 from ..learn.inputs import Index
 from ..learn.lineage import Graph
 from ..learn.persons import Persons
@@ -41,6 +42,7 @@ from ..settings import Settings
 from . import api, control_pages, controls, flagger, hooks, ofrep, pagerduty, pages, releases
 from .answers import told
 from .control_room import ControlRoom
+from .gate_answers import Archive, Deciding
 from .gate_desk import GateDesk, Rules
 from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
@@ -63,6 +65,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     recorder = Recorder(topics.OUTCOMES.name, outcomes.Rules(Persons(policy.people), policy.calibration.bulk_max))
     shop = Shop(pool, house, keys, _sinks(settings, policy), recorder)
     desk = GateDesk(shop, _rules())
+    archive = Archive(shop, Deciding(decide, explained))
     room = ControlRoom(pool, settings.database, keys, settings.control_key.reveal().encode())
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
     ears = Ears(wire, settings.slack_team, recorder, registry)
@@ -82,6 +85,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
         dependencies={
             "shop": Provide(lambda: shop, sync_to_thread=False),
             "desk": Provide(lambda: desk, sync_to_thread=False),
+            "archive": Provide(lambda: archive, sync_to_thread=False),
             "room": Provide(lambda: room, sync_to_thread=False),
         },
         exception_handlers={Exception: told},
