@@ -74,8 +74,9 @@ class Sending:
         self._away = ""
 
     def put(self, key: bytes, event: bytes) -> None:
-        if not self.buffer.put(Item(key, event)):
+        if self._stopping.is_set() or not self.buffer.put(Item(key, event)):
             self.lose(1)
+            return
         if not self._threads:
             self.start()
         if not self.buffer.ready.is_set():

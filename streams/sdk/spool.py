@@ -152,6 +152,8 @@ class Folder:
         self._held.close()
 
     def abandon(self) -> None:
+        if self._reading is not None:
+            self._reading[1].close()
         with suppress(OSError):
             os.close(self._cursor)
         self._held.close()

@@ -29,6 +29,7 @@ class Collected:
 
     def __init__(self) -> None:
         self._raw: list[bytes] = []
+        self._read_so_far: list[Any] = []
 
     def send(self, batch: Sequence[Item]) -> list[Refusal]:
         self._raw += [item.event for item in batch]
@@ -38,7 +39,8 @@ class Collected:
 
     def events(self) -> list[Any]:
         """Raises Invalid with all that is wrong."""
-        return [self._read(raw) for raw in self._raw]
+        self._read_so_far += [self._read(raw) for raw in self._raw[len(self._read_so_far) :]]
+        return list(self._read_so_far)
 
     def _read(self, raw: bytes) -> Any:
         wrong = _wrong(raw)
