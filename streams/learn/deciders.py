@@ -34,17 +34,22 @@ from ..records import (
 from ..respond import book
 from ..respond.routing import BookValues
 from ..step import Decider
-from . import casebook, limits, questions, ruling
+from . import casebook, fixes, limits, questions, ruling
 from .approvals import Approvals
 from .calibration import Calibration
-from .cases import Cases
+from .cases import Cases, case_id
 from .commanding import Commanding
+from .comparing import Comparisons
 from .controls import Controls
 from .crediting import Crediting
 from .desks import Values as BreakerValues
+from .fixing import Rules as Proving
+from .lineage import Graph
 from .overriding import Freezing, Overriding
+from .pairing import STEPS, pairs, width
 from .powers import Powers
 from .proposing import Proposing
+from .reading import Choosing
 from .settling import Write
 from .weighing import Values as Weighing
 
@@ -104,3 +109,15 @@ def writers(commanding: Commanding) -> dict[type, Write]:
         **commanding.writers(),
         **Powers(topics.OUTCOMES.name, limits.preview).writers(),
     }
+
+
+def choosing(policy: Policy) -> Choosing:
+    """Which releases gates see compared, and how."""
+    measures = sorted({name for gate in policy.gates.values() for name in gate.measures})
+    return Choosing(pairs, Comparisons(width, STEPS, measures))
+
+
+def proving(policy: Policy) -> Proving:
+    """How fixes are verified."""
+    limits = fixes.Limits(policy.fixing.calls_min, policy.fixing.runs_min)
+    return Proving(case_id, Graph, fixes.judging(limits))

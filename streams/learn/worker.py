@@ -26,7 +26,7 @@ from ..settle import LogReader, Read, positions
 from . import gates, implied, missed, overrides, registration
 from .commanding import Commanding
 from .counting import READER, Counting, Decides, Names
-from .deciders import Wired, writers
+from .deciders import Wired, choosing, writers
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
 from .judging import Judging
@@ -65,7 +65,7 @@ class Learn:
         self._redactor = Redactor()
         self._commanding = Commanding(topics.CONTROL.name, settings_key(settings.control_key))
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
-        self._standing = Standing(values, Index, gates.decide, topics.GATES.name, registry)
+        self._standing = Standing(values, (Index, gates.decide), topics.GATES.name, registry, choosing=choosing(policy))
         told = Said(overrides.holds, overrides.against, missed.bypass, missed.waiting)
         self._minding = Minding(values, told, topics.named(topics.FINDINGS, settings.generation), registry)
         persons = Persons(policy.people)

@@ -17,8 +17,8 @@ ASKED = {"agent": "support-bot", "release": "2026.09.3"}
 
 @pytest.fixture
 async def fresh(site):
-    """Twenty sessions, a clock that goes, nothing wrong."""
-    await site.ran(20)
+    """Sixty sessions, a clock that goes, nothing wrong."""
+    await site.ran(60)
     await site.clock(datetime.now(UTC) - timedelta(seconds=30))
     await site.read()
     return site
