@@ -20,6 +20,7 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "control": "control:control",
     "incidents": "incidents:incidents",
     "approval": "approval:approval",
+    "evaluator": "evaluator:evaluator",
     "silence": "quieten:silence",
     "maintenance": "quieten:maintenance",
     "rollout": "quieten:rollout",

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from ..learn.recording import recorded
 from ..records import GateDecision, GateQuestion
-from . import asking, gate_answers, gate_people, people, taking
+from . import asking, evaluators, gate_answers, gate_people, outcomes, people, taking
 from .answers import Documented, Refused
 from .described import ASKING, READING
 from .documents import (
@@ -154,9 +154,11 @@ HANDLERS = [
     list_incidents,
     get_incident,
     *people.HANDLERS,
+    *outcomes.HANDLERS,
     *gate_people.HANDLERS,
     *gate_answers.HANDLERS,
     *asking.HANDLERS,
+    *evaluators.HANDLERS,
     *taking.HANDLERS,
     get_health,
     list_policies,
