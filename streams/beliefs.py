@@ -170,6 +170,13 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return {**granted, **kinds}
 
 
+class Fixing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a fix counts as verified in a release that contains it."""
+
+    calls_min: AtLeastOne = 50  # of the tool whose errors it was about, without the trouble being seen
+    runs_min: AtLeastOne = 3  # of its regression case, most of them passed
+
+
 class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One person and what other systems call them."""
 
@@ -178,6 +185,17 @@ class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slack: list[str] = []  # U…
     email: list[str] = []
     github: list[str] = []
+
+
+class Repository(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which agent a repository of GitHub deploys. Its workflows cannot say so themselves: they would name another."""
+
+    name: Annotated[str, Meta(pattern=r"^[\w.-]+/[\w.-]+$")]  # owner/name
+    agent: Annotated[str, Meta(min_length=1)]
+    gate: str = "promotion"
+    release: Literal["sha", "ref"] = "sha"  # what names the release: the commit, or the tag or branch
+    environments: dict[str, str] = {}  # GitHub's name -> ours; those that are not here have the same
+    checks: str = ""  # an environment: each commit shows what the gate says of it there
 
 
 class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

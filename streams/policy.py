@@ -18,6 +18,7 @@ from .beliefs import (
     Breaker,
     Calibration,
     Canary,
+    Fixing,
     Gate,
     Grouping,
     Level,
@@ -25,6 +26,7 @@ from .beliefs import (
     Person,
     Promise,
     Quiet,
+    Repository,
     Rota,
     Routing,
     Source,
@@ -62,7 +64,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     outcomes: dict[str, str]  # Jira resolution name -> outcome
     people: tuple[Person, ...]
     calibration: Calibration
+    fixing: Fixing
     breaker: Breaker
+    repositories: tuple[Repository, ...]
     digest: str = ""
 
     @property
@@ -96,7 +100,9 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outcomes: dict[str, str] = {}
     people: list[Person] = []
     calibration: Calibration = Calibration()
+    fixing: Fixing = Fixing()
     breaker: Breaker = Breaker()
+    repositories: list[Repository] = []
     detectors: dict[str, dict[str, Any]] = {}
 
 
@@ -217,7 +223,9 @@ def _policy(merged: dict[str, Any]) -> Policy:
         outcomes={key.lower(): value for key, value in file.outcomes.items()},
         people=tuple(file.people),
         calibration=file.calibration,
+        fixing=file.fixing,
         breaker=file.breaker,
+        repositories=tuple(file.repositories),
         digest=f"sha256:{digest[:16]}",
     )
 

@@ -119,5 +119,5 @@ def choosing(policy: Policy) -> Choosing:
 
 def proving(policy: Policy) -> Proving:
     """How fixes are verified."""
-    limits = fixes.Limits(policy.fixing.calls_min, policy.fixing.runs_min)
-    return Proving(case_id, Graph, fixes.judging(limits))
+    believed = fixes.Limits(policy.fixing.calls_min, policy.fixing.runs_min)
+    return Proving(case_id, Graph, fixes.judging(believed))

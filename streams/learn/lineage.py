@@ -56,6 +56,11 @@ class Graph:
         before = _ordered(own)
         self._parents = {one.release: self._told(one.parents or before.get(one.release, ())) for one in own}
         self._turning = _turning(self._parents)
+        self._children: dict[str, list[str]] = {}
+        for name, parents in self._parents.items():
+            for parent, told in parents:
+                if told and name not in self._turning:
+                    self._children.setdefault(parent, []).append(name)
         self._lineages: dict[str, Lineage] = {}
 
     def resolve(self, name: str) -> Resolved:
@@ -77,6 +82,16 @@ class Graph:
         if release not in self._lineages:
             self._lineages[release] = self._walked(release)
         return self._lineages[release]
+
+    def descendants(self, release: str) -> tuple[str, ...]:
+        """Releases that contain this one for certain, the nearest first; without itself."""
+        found = {release: None}
+        for name in (waiting := [release]):  # grows
+            for child in self._children.get(name, ()):
+                if child not in found and len(waiting) <= ANCESTORS_MAX:
+                    found[child] = None
+                    waiting.append(child)
+        return tuple(found)[1:]
 
     def _walked(self, release: str) -> Lineage:
         sure: dict[str, None] = {}
@@ -161,6 +176,13 @@ def contains_fix(releases: Releases, agent: str, release: str, fixed: FixedIn) -
     """For certain."""
     graph = graph_of(releases, agent)
     return any(contains(graph, agent, release, one) for one in (fixed.release, *fixed.also) if one is not None)
+
+
+def containing(releases: Releases, agent: str, fixed: FixedIn) -> tuple[str, ...]:
+    """The known releases that contain the fix, that in which it is said to be first."""
+    graph = graph_of(releases, agent)
+    roots = [one for one in (fixed.release, *fixed.also) if one is not None]
+    return tuple(dict.fromkeys(name for root in roots for name in (root, *graph.descendants(root))))
 
 
 def _next(graph: Graph, outcome_at: datetime, names: Collection[str], sighted: Collection[str] | None) -> FixedIn:

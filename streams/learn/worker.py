@@ -26,7 +26,8 @@ from ..settle import LogReader, Read, positions
 from . import gates, implied, missed, overrides, registration
 from .commanding import Commanding
 from .counting import READER, Counting, Decides, Names
-from .deciders import Wired, choosing, writers
+from .deciders import Wired, choosing, proving, writers
+from .fixing import Fixing
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
 from .judging import Judging
@@ -37,6 +38,7 @@ from .persons import Persons
 from .polling import Polling, hinted
 from .recorder import Recorder
 from .recording import forget
+from .series import Series
 from .settling import Settling, settle_for_ever
 from .standing import Standing
 from .values import gate_values
@@ -68,6 +70,7 @@ class Learn:
         self._standing = Standing(values, (Index, gates.decide), topics.GATES.name, registry, choosing=choosing(policy))
         told = Said(overrides.holds, overrides.against, missed.bypass, missed.waiting)
         self._minding = Minding(values, told, topics.named(topics.FINDINGS, settings.generation), registry)
+        self._series = Series(values, registry)
         persons = Persons(policy.people)
         self._judge = Judging(policy.outcomes, persons)
         self._recorder = Recorder(topics.OUTCOMES.name, Rules(persons, policy.calibration.bulk_max))
@@ -169,15 +172,18 @@ class Learn:
         read = Topics(facts, findings, topics.DEADLETTERS.name)
         watching = Watching(self._settings.kafka, read, ScopeClock(), forwarded)
         await watching.start()
+        fixing = Fixing(proving(self._policy))
         looked_s = tidied_s = 0.0
         try:
             while True:
                 await watching.turn(conn)
                 now_s = time.monotonic()
                 if now_s - looked_s >= STANDING_S:
+                    await fixing.turn(conn, now_s)
                     await self._standing.turn(conn)
                     if self._standing.looked is not None:
                         await self._minding.turn(conn, *self._standing.looked)
+                    await self._series.read(conn)
                     looked_s = now_s
                 if not tidied_s or now_s - tidied_s >= TIDY_S:
                     await forget(conn)

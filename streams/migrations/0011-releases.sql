@@ -20,3 +20,5 @@ CREATE TABLE IF NOT EXISTS exposed_more (  -- sums of exposure.evaluated and exp
     squares double precision NOT NULL DEFAULT 0,
     PRIMARY KEY (agent, release, environment, generation, what)
 );
+
+CREATE INDEX IF NOT EXISTS incidents_by_fingerprint ON incidents (fingerprint, episode);

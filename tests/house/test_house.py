@@ -101,6 +101,7 @@ DECIDE = (
     "learn/statistics.py",
     "announcement.py",
     "learn/lineage.py",
+    "learn/fixes.py",
     "learn/registration.py",
     "learn/implied.py",
     "learn/missed.py",

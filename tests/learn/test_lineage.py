@@ -187,3 +187,9 @@ def test_a_release_that_another_prompt_implies_is_unknown_until_it_is_registered
     assert lineage.contains((*LINE, implied), "bot", "9.3+ab12cd34", "9.1")
     registered = release("9.3+ab12cd34", "9.3", hours=6, implied="9.3")
     assert lineage.resolve((*LINE, registered), "bot", "9.3+ab12cd34").release == "9.3+ab12cd34"
+
+
+def test_what_contains_a_fix_is_its_release_and_everything_made_of_it() -> None:
+    circle = (*LINE, release("x", "9.3", "y"), release("y", "x"))
+    assert lineage.containing(circle, "bot", fixed("9.2")) == ("9.2", "9.3", "9.2-hotfix")
+    assert lineage.containing(LINE, "bot", fixed("9.9")) == ()
