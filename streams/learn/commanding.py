@@ -23,7 +23,7 @@ ON CONFLICT (scope) DO UPDATE SET state = EXCLUDED.state, seq = EXCLUDED.seq, no
 WHERE controls.seq < EXCLUDED.seq
 """
 CHANGE = "INSERT INTO control_changes (scope, at, actor, record) VALUES (%s, %s, %s, %s)"
-ACTIVE = "SELECT body FROM controls WHERE state NOT IN ('closed', 'disabled') ORDER BY scope"
+ACTIVE = "SELECT body FROM controls WHERE state NOT IN ('closed', 'disabled') ORDER BY scope FOR SHARE"
 UNSENT = "DELETE FROM publish WHERE topic = %s AND key = %s"
 # A beat's number is its time in milliseconds, so that it grows beyond a database that was set back.
 TURN = """
@@ -65,9 +65,10 @@ class Commanding:
 
     async def repeat(self, conn: Connection) -> int:
         """Everything that agents have to know, once more: for those whose topic was tampered with, or cut short."""
-        rows = await (await conn.execute(ACTIVE)).fetchall()
-        for (body,) in rows:
-            await self._publish(conn, msgspec.convert(body, Control))
+        async with conn.transaction():  # under a lock: what is repeated must not come after what replaces it
+            rows = await (await conn.execute(ACTIVE)).fetchall()
+            for (body,) in rows:
+                await self._publish(conn, msgspec.convert(body, Control))
         return len(rows)
 
     async def beat(self, conn: Connection, beat: ControlBeat) -> None:
