@@ -1,5 +1,5 @@
-"""The fixture that agents' developers use, used here."""
+"""The fixture that agents' developers use, used here; a database and a Slack for what needs Tocsin itself."""
 
-pytest_plugins: list[str] = []
+from respond.conftest import book, slack  # noqa: F401
 
-from streams.sdk.testing import tocsin  # noqa: E402, F401
+from streams.sdk.testing import tocsin  # noqa: F401

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from respond.conftest import book, slack  # noqa: F401
 from respond.outside import rows, until
 from sdk.site import TOKEN, everything, message, press, web
 
@@ -16,18 +15,18 @@ from streams.sdk.testing import Told
 
 
 @pytest.fixture
-async def asking(book, slack) -> AsyncIterator[Told]:  # noqa: F811
+async def asking(book, slack) -> AsyncIterator[Told]:
     async with everything(book, slack) as pages:
         told = Told(approvals=Approvals(pages, TOKEN))
         yield told
         await asyncio.to_thread(told.emitter.close)
 
 
-async def posted(slack) -> bool:  # noqa: F811
+async def posted(slack) -> bool:
     return message(slack[0]) is not None
 
 
-async def test_what_a_person_approves_is_done_and_says_who_where_and_after_how_long(asking, slack, book):  # noqa: F811
+async def test_what_a_person_approves_is_done_and_says_who_where_and_after_how_long(asking, slack, book):
     server, _ = slack
     async with asking.emitter.session(session_id="s1") as work:
         question = asyncio.create_task(
@@ -103,10 +102,9 @@ async def test_unanswered_it_expires_and_the_message_says_so(asking, slack):
     assert [str(event.data.result) for event in asking.of(PermissionChecked)] == ["pending", "expired"]
 
 
-async def test_when_tocsin_is_away_nothing_is_done_and_that_is_said(unused_tcp_port, caplog):
+def test_when_tocsin_is_away_nothing_is_done_and_that_is_said(unused_tcp_port, caplog):
     told = Told(approvals=Approvals(f"http://127.0.0.1:{unused_tcp_port}", TOKEN))
     with told.emitter.session(), pytest.raises(NotApproved, match="could not be asked"):
-        await asyncio.to_thread(lambda: None)
         request_approval("refund.create")
     denied = told.of(PermissionChecked)[-1].data
     assert (str(denied.result), denied.decided_by.kind) == ("denied", "default")
@@ -115,7 +113,7 @@ async def test_when_tocsin_is_away_nothing_is_done_and_that_is_said(unused_tcp_p
     told.emitter.close()
 
 
-async def test_with_a_wrong_token_nothing_is_done_and_the_token_is_not_said(book, caplog):  # noqa: F811
+async def test_with_a_wrong_token_nothing_is_done_and_the_token_is_not_said(book, caplog):
     async with web(book) as pages:
         told = Told(approvals=Approvals(pages, "a-wrong-token"))
         async with told.emitter.session() as work:
