@@ -141,6 +141,11 @@ def _sighted(chance: Random, at: float, who: dict[str, Any]) -> r.Sighted:
     )
 
 
+def _incident(chance: Random, at: float, who: dict[str, Any]) -> r.Incident:
+    stage, told = chance.choice(("open", "open", "resolved")), chance.choice(({}, {"ticket": 1}))
+    return b.incident(at, trouble=who["session"], episode=chance.choice((1, 1, 2)), stage=stage, told=told)
+
+
 def _cleared(chance: Random, at: float, who: dict[str, Any]) -> r.Cleared:
     held = chance.choice((None, None, "grouped:v1:x:y#1"))
     by = chance.choice(("power", "group", "silence", "owner"))
@@ -249,6 +254,7 @@ SAMPLES: dict[type, Any] = {
     r.IntakeRejected: lambda c, at, who: b.intake_rejected(at, session=who["session"], reason=f"r{c.randrange(90)}"),
     r.Fact: fact,
     r.Sighted: _sighted,
+    r.Incident: _incident,
     r.Due: _due,
     r.Cleared: _cleared,
     r.Silence: _silence,

@@ -39,7 +39,8 @@ budget_day = 5.0
 budget_month = 50.0
 """
 THRESHOLDS = {"tool.repeated_error": policy.load().detectors["tool.repeated_error"].thresholds}
-VALUES = BookValues(owners=tuple(Owner(name=name) for name in ("s1", "mine", "yours")))
+OWNERS = tuple(Owner(name=name) for name in ("s1", "mine", "yours"))
+VALUES = BookValues(owners=OWNERS, controls={"tool.repeated_error": "throttle"})
 
 
 def registry() -> list[Any]:
