@@ -44,7 +44,7 @@ def show(name: str, url: str | None, as_json: bool) -> None:
 
     Example: tocsin evaluator show LLM:grounded@4
     """
-    answered = desk.api(url).get("evaluators", name)
+    answered = desk.api(url).get("evaluators", _part(name))
     text = "\n".join(desk.plain(line) for line in _shown(answered.document)) if answered.code == DONE else ""
     desk.ended(answered, text, as_json=as_json)
 
@@ -62,7 +62,7 @@ def grant(name: str, power: str, reason: str, **given: Any) -> None:
     Example: tocsin evaluator grant LLM:grounded@4 block --reason "58 decisions, two of them wrong"
     """
     said = {"power": power, "reason": reason, "actor": given["actor"], "source": "command"}
-    answered = desk.api(given["url"]).post("evaluators", name, "grant", **said)
+    answered = desk.api(given["url"]).post("evaluators", _part(name), "grant", **said)
     desk.ended(answered, f"{desk.plain(name)} may {power} from now on", as_json=given["as_json"])
 
 
@@ -93,7 +93,7 @@ def label(name: str, session: str | None, bad: bool | None, flagged: bool, file:
     for start in range(0, len(labels), LABELS_MAX):
         part = labels[start : start + LABELS_MAX]
         said = {"labels": part, "actor": given["actor"], "source": "command", "offline": file is not None}
-        answered = api.post("evaluators", name, "labels", **said)
+        answered = api.post("evaluators", _part(name), "labels", **said)
         if answered.code != DONE:
             break
         done += len(part)
@@ -112,6 +112,11 @@ def proposals(url: str | None, as_json: bool) -> None:
     answered = desk.api(url).get("proposals")
     rows = (answered.document or {}).get("proposals", ())
     desk.ended(answered, "\n\n".join(_proposed(row) for row in rows) or "None.", as_json=as_json)
+
+
+def _part(name: str) -> str:
+    """Slashes in names are escaped twice: no part of a path has one."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _labels(file: BinaryIO) -> list[dict[str, Any]]:

@@ -211,7 +211,7 @@ def _told(said: tuple[Any, ...], incident: str) -> tuple[Notice, ...]:
             headline=f"{one.evaluator} may {MAY[one.after]} from now on, before: {one.before}",
             lines=(one.why, *(one.worth.next if one.worth else ())),
             incident=incident,
-            link=f"/evaluators/{quote(one.evaluator, safe='')}",
+            link=f"/evaluators/{quote(one.evaluator.replace('%', '%25').replace('/', '%2F'), safe='')}",
         )
         for one in said
         if isinstance(one, PowerChanged)

@@ -20,9 +20,9 @@ FEW = 10  # below that many decisions a percentage is no number
 EVERY = """
 SELECT evaluator FROM worths UNION SELECT evaluator FROM powers
 UNION (SELECT DISTINCT 'detector:' || detector || '@' || COALESCE(body->>'version', '0') FROM incidents
-    WHERE opened_at > now() - interval '30 days' AND detector <> 'canary')
+    WHERE opened_at > now() - interval '90 days' AND detector <> 'canary')
 UNION (SELECT DISTINCT judge FROM incidents, jsonb_array_elements_text(COALESCE(body->'judges', '[]')) judge
-    WHERE opened_at > now() - interval '30 days')
+    WHERE opened_at > now() - interval '90 days')
 ORDER BY 1 LIMIT %s
 """
 POWERS = "SELECT evaluator, power, since FROM powers ORDER BY since, evaluator"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
@@ -51,18 +52,19 @@ async def list_proposals(shop: NamedDependency[Shop]) -> Proposals:
 @get(NAME, tags=["evaluators"], operation_class=Documented, **READING)
 async def get_evaluator(shop: NamedDependency[Shop], evaluator: FromPath[str]) -> EvaluatorDetail:
     """One evaluator with its history, its audit, and what it overlooks as far as that is known."""
-    return await detail(shop, evaluator)
+    return await detail(shop, named(evaluator))
 
 
 @post(f"{NAME}/grant", tags=["evaluators"], **WRITING)
 async def grant(shop: NamedDependency[Shop], evaluator: FromPath[str], data: JSONBody[GrantGiven]) -> Accepted:
     """A person gives it a power, or takes one away; what was decided before does not change that again."""
-    return await _granted(shop, evaluator, data.power, data.actor, data.reason)
+    return await _granted(shop, named(evaluator), data.power, data.actor, data.reason)
 
 
 @post(f"{NAME}/labels", tags=["evaluators"], **WRITING)
 async def label(shop: NamedDependency[Shop], evaluator: FromPath[str], data: JSONBody[LabelsGiven]) -> Labels:
     """What a person says of sessions that it judged: of its audit, or a set labelled offline."""
+    evaluator = named(evaluator)
     now, actor = datetime.now(UTC), shop.recorder.typed(data.actor)
     if any(not one.flagged or len(one.flagged) > RUNS_MAX for one in data.labels):
         raise Refused(422, f"`flagged` says what it said in each run: 1 to {RUNS_MAX} values.")
@@ -87,24 +89,26 @@ async def evaluators_page(request: Asked, shop: NamedDependency[Shop]) -> Respon
 async def evaluator_page(
     request: Asked, shop: NamedDependency[Shop], evaluator: FromPath[str], said: Text = ""
 ) -> Response[str]:
-    found = await detail(shop, evaluator)
+    found = await detail(shop, named(evaluator))
     return shown(request, "evaluator.html", one=found, said=said, powers=POWERS, where="evaluators")
 
 
 @post("/evaluators/{evaluator:str}/grant", include_in_schema=False)
 async def grant_form(request: Asked, shop: NamedDependency[Shop], evaluator: FromPath[str]) -> Response[str]:
+    evaluator = named(evaluator)
     visitor, given = await signed(request, shop.keys)
     power = next((one for one in POWERS if one == given.get("power")), None)
     reason = given.get("reason", "").strip()[:FIELD_MAX]
     if power is None or len(reason) < REASON_MIN:
         raise Refused(422, f"Choose a power, and say why in {REASON_MIN} characters or more.")
     await _granted(shop, evaluator, power, visitor.name, reason)
-    return see(f"/evaluators/{place(evaluator)}?said=granted")
+    return see(f"/evaluators/{escaped(evaluator)}?said=granted")
 
 
 @post("/evaluators/{evaluator:str}/label", include_in_schema=False)
 async def label_form(request: Asked, shop: NamedDependency[Shop], evaluator: FromPath[str]) -> Response[str]:
     """Of its audit: sessions that it passed."""
+    evaluator = named(evaluator)
     visitor, given = await signed(request, shop.keys)
     session, bad = given.get("session", "")[:512], {"bad": True, "good": False}.get(given.get("label", ""))
     if not session or bad is None:
@@ -114,7 +118,7 @@ async def label_form(request: Asked, shop: NamedDependency[Shop], evaluator: Fro
         await _there(shop, evaluator)
         await tell(conn, Labelled(evaluator, session, False, bad, shop.recorder.typed(visitor.name), now))
         await reading.labelled(conn, evaluator, [session], now)
-    return see(f"/evaluators/{place(evaluator)}?said=labelled")
+    return see(f"/evaluators/{escaped(evaluator)}?said=labelled")
 
 
 async def detail(shop: Shop, name: str) -> EvaluatorDetail:
@@ -135,6 +139,15 @@ async def detail(shop: Shop, name: str) -> EvaluatorDetail:
         round(agreed.constant, 3) if agreed else None,
         _recall(both + missed + only + neither, missed, missed + neither),
     )
+
+
+def named(part: str) -> str:
+    """Names of evaluators have slashes, and no part of a path can: there they are escaped twice."""
+    return unquote(part)
+
+
+def escaped(name: str) -> str:
+    return place(name.replace("%", "%25").replace("/", "%2F"))
 
 
 def starts(shop: Shop) -> dict[str, Power]:
