@@ -106,20 +106,20 @@ def test_names_of_the_greatest_length_still_fit_slacks_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "want", "scope", "affected"),
+    ("action", "meant"),
     [
-        ("pause", "pause", {"kind": "agent", "agent": "support-bot"}, 1.0),
-        ("pause_release", "pause", {"kind": "release", "agent": "support-bot", "id": "2026.09.3"}, 0.25),
-        ("throttle", "throttle", {"kind": "agent", "agent": "support-bot"}, 1.0),
-        ("deny_tool", "deny_tool", {"kind": "agent_tool", "agent": "support-bot", "id": "/refund"}, None),
+        ("pause", ("pause", {"kind": "agent", "agent": "support-bot"}, 1.0)),
+        ("pause_release", ("pause", {"kind": "release", "agent": "support-bot", "id": "2026.09.3"}, 0.25)),
+        ("throttle", ("throttle", {"kind": "agent", "agent": "support-bot"}, 1.0)),
+        ("deny_tool", ("deny_tool", {"kind": "agent_tool", "agent": "support-bot", "id": "/refund"}, None)),
     ],
 )
 async def test_a_press_asks_for_it_with_who_where_for_what_and_until_when(
-    book: str, incident: Any, action: str, want: str, scope: dict[str, str], affected: float | None
+    book: str, incident: Any, action: str, meant: tuple[str, dict[str, str], float | None]
 ) -> None:
     assert await pressed(book, payload(action, incident.id)) == []
     (one,) = await asked(book)
-    assert (one["want"], one["scope"], one.get("affected")) == (want, scope, affected)
+    assert (one["want"], one["scope"], one.get("affected")) == meant
     assert (one["actor"], one["source"], one["incident"]) == ("ada", "slack", incident.id)
     assert "automatic" not in one
     (lasts,) = (await rows(book, "SELECT extract(epoch FROM (record->>'until')::timestamptz"
