@@ -67,7 +67,7 @@ class Index:
             sessions=0,
             bad=0,
             baseline_sessions=0,
-            known=known is not None or (agent, release) in self.ran.releases,
+            known=self._known(graph, release),
             newer=self._newer(agent, release),
             incidents=incidents,
             watermark=watermark,
@@ -126,6 +126,13 @@ class Index:
         baseline = self._baseline(graph, question, release, serving)
         asked = GateQuestion(question.agent, release, question.environment, baseline)
         return Pair(asked.agent, release, asked.environment, baseline or "") if self._uncounted(asked) else None
+
+    def _known(self, graph: Graph, release: str) -> bool:
+        """One that is only implied is not: what runs was never registered."""
+        known = graph.by_name.get(release)
+        if known is not None and known.implied and not known.registered:
+            return False
+        return known is not None or (graph.agent, release) in self.ran.releases
 
     def _has_run(self, one: GateRelease) -> bool:
         return (one.agent, one.release) in self.ran.releases

@@ -22,6 +22,7 @@ from ..records import (
     GateSnapshot,
     Override,
 )
+from . import delivering
 from .comparing import Comparisons
 from .reading_incidents import incidents
 
@@ -34,12 +35,6 @@ STAND = """
 SELECT (SELECT jsonb_object_agg(writer, version) FROM gate_inputs),
     (SELECT value FROM gauges WHERE name = 'watermark'),
     COALESCE((SELECT value > 0 FROM gauges WHERE name = 'tickets.away'), false)
-"""
-RELEASES = """
-SELECT json_strip_nulls(json_build_object('agent', agent, 'release', release, 'first_seen', first_seen,
-    'registered_at', registered_at, 'parents', parents, 'aliases', aliases, 'commit', body->>'commit',
-    'author', body->'author'->>'id', 'fixes', body->'fixes', 'order', body->'order', 'conflict', body->'conflict',
-    'registered', registered_at IS NOT NULL))::text FROM releases
 """
 EXPOSURE = """
 SELECT agent, release, environment, max(sessions), max(bad) FROM exposed GROUP BY agent, release, environment
@@ -77,7 +72,6 @@ SELECT agent, release, count(*) FILTER (WHERE 2 * passes > runs), count(*) FILTE
 ) c WHERE runs >= %s GROUP BY agent, release
 """
 
-_release = msgspec.json.Decoder(GateRelease)
 _fix = msgspec.json.Decoder(GateFix)
 
 
@@ -141,7 +135,7 @@ class Reader:
     ) -> GateSnapshot:
         known = self._known
         if "releases" in moved:
-            known = replace(known, releases=tuple([_release.decode(row[0]) async for row in _rows(conn, RELEASES)]))
+            known = replace(known, releases=tuple(await delivering.releases(conn)))
             self._newest = _newest(known.releases)
         if "exposed" in moved:
             known = replace(known, exposure=tuple([GateExposure(*row) async for row in _rows(conn, EXPOSURE)]))
