@@ -29,7 +29,7 @@ SELECT DISTINCT ON (incident) incident, at, COALESCE((body->>'bulk')::boolean, f
 WHERE actor = %s AND at BETWEEN %s AND %s AND NOT reopened AND incident <> %s AND body IS NOT NULL
 ORDER BY incident, id DESC LIMIT %s
 """
-# Whose promotion an incident blocks: who wrote the release, and who asked the gate for it.
+# Whose promotion an incident blocks: who wrote the release, who asked the gate for it, and who wanted it all the same.
 WANTING = """
 SELECT DISTINCT who FROM (
     SELECT d.agent, d.release, d.id FROM gate_states s JOIN decisions d ON d.id = s.decision
@@ -38,6 +38,8 @@ SELECT DISTINCT who FROM (
 JOIN releases r ON r.agent = blocked.agent AND r.release = blocked.release
 CROSS JOIN LATERAL (
     SELECT r.body->'author'->>'id' AS who
+    UNION SELECT o.body->>'requested_by' FROM overrides o
+    WHERE o.agent = blocked.agent AND o.release = blocked.release
     UNION SELECT convert_from(d.inputs, 'UTF8')::jsonb->'question'->>'requested_by' FROM decisions d
     WHERE d.agent = blocked.agent AND d.release = blocked.release AND d.as_of > now() - interval '7 days'
 ) people
@@ -51,6 +53,11 @@ ORDER BY opened_at DESC LIMIT 1
 UNCONFIRMED = """
 SELECT DISTINCT ON (o.incident) o.incident, o.body::text FROM outcomes o
 WHERE o.incident = ANY(%s) AND o.body IS NOT NULL ORDER BY o.incident, o.id DESC
+"""
+WAITING = """
+SELECT body::text FROM (SELECT DISTINCT ON (incident) * FROM outcomes WHERE body IS NOT NULL ORDER BY incident, id DESC) o
+WHERE NOT reopened AND confirmed_at IS NULL AND ((body->>'bulk')::boolean OR (body->>'pressed')::boolean)
+ORDER BY at DESC LIMIT %s
 """
 STOOD_BY = """
 UPDATE outcomes SET confirmed_by = %s, confirmed_at = %s
@@ -144,6 +151,12 @@ class Recorder:
         if parent is not None:
             why = outcome.reason or "a duplicate of it"
             await put(conn, Merge(outcome.incident, parent, outcome.at, outcome.actor, outcome.source, why))
+
+
+async def waiting(conn: Connection, limit: int) -> list[Outcome]:
+    """Decisions that count for nothing but tickets and gates until somebody stands by them, the newest first."""
+    rows = await (await conn.execute(WAITING, [limit])).fetchall()
+    return [msgspec.json.decode(body, type=Outcome) for (body,) in rows]
 
 
 async def _before(conn: Connection, incident: str) -> tuple[str, Outcome | None]:

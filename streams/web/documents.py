@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from ..records import MATCHERS, Excerpt, Incident, OutcomeValue, PolicyChanged, SilenceKind
+from ..records import MATCHERS, Excerpt, Incident, Outcome, PolicyChanged, SilenceKind
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 Line = Annotated[str, Meta(min_length=1, max_length=256, pattern=PRINTABLE)]
@@ -86,6 +86,15 @@ class OutcomeView(Struct, frozen=True, omit_defaults=True):
     fixed_in: str | None = None
     reason: str | None = None
     reopened: bool = False
+    said: Outcome | None = None  # whole
+    confirmed_by: str | None = None
+
+    @property
+    def waits(self) -> str:
+        """What it waits for before it counts for evaluators: bulk, pressed; empty: nothing."""
+        if self.said is None or self.confirmed_by or self.reopened:
+            return ""
+        return "pressed" if self.said.pressed else "bulk" if self.said.bulk else ""
 
 
 class GateEffect(Struct, frozen=True):
@@ -130,15 +139,6 @@ class MergeGiven(Struct, frozen=True, forbid_unknown_fields=True):
     parent: Line
     actor: Line
     reason: Words = ""
-    source: Said = "web"
-
-
-class OutcomeGiven(Struct, frozen=True, forbid_unknown_fields=True):
-    outcome: OutcomeValue
-    actor: Line
-    fixed_in: Line | None = None
-    reason: Words | None = None
-    reopened: bool = False
     source: Said = "web"
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, get_args
 from urllib.parse import urlencode
 
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from ..records import Acknowledgement, GateQuestion, Outcome, OutcomeValue
-from . import asking_pages, people_pages
+from ..records import Acknowledgement, Cause, FalseWhy
+from . import asking_pages, evaluators, gate_pages, outcome_pages, people_pages
 from .answers import Refused
-from .forms import FIELD_MAX, Asked, Text, inside, see, shown, signed
-from .gatehouse import CannotAnswer
+from .forms import Asked, Text, inside, see, shown, signed
 from .guard import COOKIE, NAME_MAX, SIGNED_IN_S, same_site
+from .outcome_pages import OUTCOMES
 from .policies import changes
 from .reading import Wanted, listed
 from .rendering import place
@@ -24,17 +24,7 @@ from .shop import Shop
 
 PAGE_ROWS = 50
 PAGES_MAX = 200
-GATES_MAX = 200
 POLICIES_SHOWN = 10
-OUTCOMES: dict[OutcomeValue, str] = {
-    "fixed": "Fixed: the cause is gone in a newer release",
-    "false_positive": "False positive: nothing was wrong",
-    "accepted_risk": "Accepted risk: we live with it for now",
-    "wont_fix": "Won't fix",
-    "external_cause": "External cause: a provider or dependency",
-    "duplicate": "Duplicate of another incident",
-    "cannot_reproduce": "Cannot reproduce",
-}
 
 
 @get("/", media_type=MediaType.HTML, include_in_schema=False)
@@ -82,6 +72,8 @@ async def incident_page(
         found=found,
         one=found.incident,
         outcomes=OUTCOMES,
+        causes=get_args(Cause),
+        whys=get_args(FalseWhy),
         controls=await asking_pages.offered(shop, found.incident),
         holds_s=request.app.state.person_s,
         said=said,
@@ -94,44 +86,6 @@ async def acknowledge_form(request: Asked, shop: NamedDependency[Shop], incident
     visitor, _ = await signed(request, shop.keys)
     await shop.tell(Acknowledgement(incident, datetime.now(UTC), visitor.name, "web"))
     return see(f"/incidents/{place(incident)}?said=acknowledged")
-
-
-@post("/incidents/{incident:str}/outcome", include_in_schema=False)
-async def outcome_form(request: Asked, shop: NamedDependency[Shop], incident: FromPath[str]) -> Response[str]:
-    visitor, given = await signed(request, shop.keys)
-    chosen = next((one for one in OUTCOMES if one == given.get("outcome")), None)
-    if chosen is None and given.get("outcome") != "reopen":
-        raise Refused(422, "Choose an outcome first.")
-    fixed_in = given.get("fixed_in", "").strip()[:256] if chosen == "fixed" else ""
-    reason, now = given.get("reason", "").strip()[:FIELD_MAX] or None, datetime.now(UTC)
-    reopened = chosen is None
-    await shop.decide(
-        Outcome(incident, chosen or "unspecified", now, visitor.name, "web", fixed_in or None, reason, reopened)
-    )
-    return see(f"/incidents/{place(incident)}?said={'reopened' if reopened else 'decided'}")
-
-
-@get("/gates", media_type=MediaType.HTML, include_in_schema=False)
-async def gates_page(
-    request: Asked, shop: NamedDependency[Shop], agent: Text = "", release: Text = "", environment: Text = "prod"
-) -> Response[str]:
-    house = shop.gatehouse
-    asked = None
-    try:
-        if agent and release:
-            question = GateQuestion(agent, release, environment or "prod")
-            asked = [house.decide(name, question)[0] for name in sorted(house.gates)]
-    except CannotAnswer:
-        asked = None
-    return shown(
-        request,
-        "gates.html",
-        decisions=house.overview(GATES_MAX),
-        asked=asked,
-        form={"agent": agent, "release": release, "environment": environment},
-        read_at=house.read_at,
-        where="gates",
-    )
 
 
 @get("/health", media_type=MediaType.HTML, include_in_schema=False)
@@ -176,12 +130,13 @@ HANDLERS = [
     incidents_address,
     incident_page,
     acknowledge_form,
-    outcome_form,
-    gates_page,
+    *outcome_pages.HANDLERS,
+    *gate_pages.HANDLERS,
     health_page,
     token_page,
     token_form,
     forget_form,
     *people_pages.HANDLERS,
     *asking_pages.HANDLERS,
+    *evaluators.PAGES,
 ]

@@ -10,7 +10,7 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from ..records import MATCHERS, SCOPES, Acknowledgement, Assignment, Merge, Outcome, Silence, Split
+from ..records import MATCHERS, SCOPES, Acknowledgement, Assignment, Merge, Silence, Split
 from .answers import Documented, Refused
 from .described import READING, WRITING
 from .documents import (
@@ -18,7 +18,6 @@ from .documents import (
     AcknowledgementGiven,
     AssignmentGiven,
     MergeGiven,
-    OutcomeGiven,
     SilenceEnd,
     SilenceGiven,
     Silences,
@@ -43,17 +42,6 @@ async def acknowledge(
 async def assign(shop: NamedDependency[Shop], incident: FromPath[str], data: JSONBody[AssignmentGiven]) -> Accepted:
     """Whoever it is given to is on it: it counts as acknowledged."""
     return await shop.tell(Assignment(incident, data.to, datetime.now(UTC), data.actor, data.source))
-
-
-@post(f"{NAME}/outcome", tags=["incidents"], **WRITING)
-async def decide(shop: NamedDependency[Shop], incident: FromPath[str], data: JSONBody[OutcomeGiven]) -> Accepted:
-    """What somebody decided. The last one wins; `reopened` takes it back."""
-    if data.fixed_in and data.outcome != "fixed":
-        raise Refused(422, "`fixed_in` goes with the outcome `fixed` alone.")
-    now, reason = datetime.now(UTC), data.reason or None
-    return await shop.decide(
-        Outcome(incident, data.outcome, now, data.actor, data.source, data.fixed_in, reason, data.reopened)
-    )
 
 
 @post(f"{NAME}/split", tags=["incidents"], **WRITING)
@@ -103,4 +91,4 @@ def meant(data: SilenceGiven, now: datetime) -> Silence:
     return Silence(name, data.matchers, data.reason, data.actor, now, until, data.kind, data.source)
 
 
-HANDLERS = [acknowledge, assign, decide, split, merge, list_silences, silence, end_silence]
+HANDLERS = [acknowledge, assign, split, merge, list_silences, silence, end_silence]

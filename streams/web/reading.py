@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..database import Connection
-from ..records import Incident
+from ..records import Incident, Outcome
 from .documents import (
     AttemptView,
     IncidentDetail,
@@ -59,7 +59,8 @@ SELECT obligation, attempt, step, started, answered, answer, why
 FROM attempts WHERE obligation = ANY(%s) ORDER BY id LIMIT %s
 """
 OUTCOMES = """
-SELECT outcome, at, actor, source, fixed_in, reason, reopened FROM outcomes WHERE incident = %s ORDER BY id LIMIT 200
+SELECT outcome, at, actor, source, fixed_in, reason, reopened, body::text, confirmed_by
+FROM outcomes WHERE incident = %s ORDER BY id LIMIT 200
 """
 
 
@@ -114,8 +115,14 @@ async def detail(conn: Connection, incident: str) -> IncidentDetail | None:
     return IncidentDetail(
         incident=msgspec.convert(row[0], Incident),
         obligations=tuple(_obligation(one, attempts.get(one[0], [])) for one in owed),
-        outcomes=tuple(OutcomeView(*one) for one in decided),
+        outcomes=tuple(_decided(*one) for one in decided),
     )
+
+
+def _decided(*columns: Any) -> OutcomeView:
+    outcome, at, actor, source, fixed_in, reason, reopened, body, confirmed_by = columns
+    said = msgspec.json.decode(body, type=Outcome) if body else None
+    return OutcomeView(outcome, at, actor, source, fixed_in, reason, reopened, said, confirmed_by)
 
 
 def _obligation(row: Any, attempts: list[AttemptView]) -> ObligationView:

@@ -75,11 +75,10 @@ class Shop:
                 raise Refused(422, f"The parent is itself part of {parent}: merge into that one.")
         return await self.tell(record)
 
-    async def decide(self, outcome: Outcome) -> Accepted:
+    async def decide(self, outcome: Outcome) -> Outcome:
         async with self.connection() as conn:
             await self._known(conn, outcome.incident)
-            await self.recorder.record(conn, outcome)
-        return Accepted(True, outcome.incident)
+            return await self.recorder.record(conn, outcome)
 
     async def silence(self, silence: Silence) -> SilenceTaken:
         async with self.connection() as conn:
