@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import msgspec
+import psycopg
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
+from psycopg_pool import PoolTimeout
 
 from ..records import GateDecision, GateInputs, GateQuestion, GateValues, RuleTold
 from .answers import Documented, Refused
@@ -41,8 +43,7 @@ class Archive:
         self._shop, self._house, self._deciding = shop, shop.gatehouse, deciding
 
     async def gates(self) -> tuple[Standing, ...]:
-        async with self._shop.connection() as conn:
-            known = await standing(conn)
+        known = await self._since()
         found = []
         for one in self._house.overview(GATES_MAX):
             state, since = known.get((one.gate, one.agent, one.release, one.environment), ("", None))
@@ -50,6 +51,14 @@ class Archive:
             at = since if state == one.state else None
             found.append(Standing(*where, one.state, at, one.progress, one.summary, _asked_for(one)))
         return tuple(found)
+
+    async def _since(self) -> dict[tuple[str, str, str, str], tuple[str, datetime]]:
+        """Nothing while the database is away: what gates answer is known without it."""
+        try:
+            async with self._shop.connection() as conn:
+                return await standing(conn)
+        except (psycopg.Error, PoolTimeout, TimeoutError, OSError):
+            return {}
 
     def now(self, gate: str, question: GateQuestion) -> Explanation:
         decision, _ = self._house.decide(gate, question)

@@ -49,6 +49,7 @@ class Rules(NamedTuple):
 class GateDesk:
     def __init__(self, shop: Shop, rules: Rules) -> None:
         self._shop, self._house, self._rules = shop, shop.gatehouse, rules
+        self.keys = shop.keys
 
     async def several(self, gate: str, questions: Sequence[GateQuestion]) -> bytes:
         """One answer: as it is stored. Several: the worst of them, each as it is stored."""

@@ -141,7 +141,9 @@ def test_an_incident_that_was_over_and_comes_back_voids_it():
     assert "was over then" in overrides.holds(override, inputs(incident(outcome="fixed")), 0.0, NOW)
 
 
-@pytest.mark.parametrize(("then", "now", "void"), [(0.0, 9.0, False), (0.0, 11.0, True), (30.0, 290.0, False), (30.0, 310.0, True)])
+@pytest.mark.parametrize(
+    ("then", "now", "void"), [(0.0, 9.0, False), (0.0, 11.0, True), (30.0, 290.0, False), (30.0, 310.0, True)]
+)
 def test_ten_times_the_evidence_voids_it(then, now, void):
     assert (overrides.holds(given(e_block=then), inputs(incident()), now, NOW) is not None) is void
 

@@ -78,6 +78,8 @@ def test_ended_by_somebody_or_voided_by_what_is_known():
     approved = OverrideApproved(override.id, "grace", NOW)
     said, memory, _ = lived(override, approved, OverrideEnded(override.id, NOW, "ada"))
     assert (became(said)[-1], memory) == ("ended", None)
-    said, _, _ = lived(override, approved, OverrideEnded(override.id, NOW, why="new_evidence: OPS-2 was not known then"))
+    said, _, _ = lived(
+        override, approved, OverrideEnded(override.id, NOW, why="new_evidence: OPS-2 was not known then")
+    )
     assert became(said)[-1] == "voided"
     assert "OPS-2" in heard(said)[-1].lines[0]
