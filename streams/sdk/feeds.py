@@ -142,7 +142,8 @@ class KafkaFeed(Threaded):
         return ends
 
     def _read(self, consumer: Any, breaker: Breaker, missing: dict[int, int]) -> None:
-        messages = consumer.consume(BATCH_MAX, POLL_S)
+        first = consumer.poll(POLL_S)  # `consume` would wait for a whole batch as long as it may
+        messages = [first, *consumer.consume(BATCH_MAX, 0.0)] if first is not None else []
         for message in messages:
             if message.error() is not None:
                 raise self._kafka.KafkaException(message.error())
