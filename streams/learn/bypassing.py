@@ -77,12 +77,13 @@ async def observe(conn: Connection, gates: list[str], saying: tuple[str, Found],
     observed = []
     for row in rows:
         one = _bypassed(row)
-        if await _record(conn, one, saying):
+        if await record(conn, one, saying):
             observed.append(one)
     return observed
 
 
-async def _record(conn: Connection, one: Bypassed, saying: tuple[str, Found]) -> bool:
+async def record(conn: Connection, one: Bypassed, saying: tuple[str, Found]) -> bool:
+    """False: it was known. Once for each release and environment."""
     kept = (one.agent, one.release, one.environment, one.gate, one.at, Jsonb(msgspec.to_builtins(one)))
     async with conn.transaction():
         if await (await conn.execute(RECORDED, kept)).fetchone() is None:

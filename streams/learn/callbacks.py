@@ -14,6 +14,7 @@ TEXT_MAX = 1024  # of a comment
 REASONS_MAX = 6
 TITLE_MAX = 200
 WAITS = "waits"
+PASSING = frozenset(("inputs_stale", "outcomes_stale"))  # it comes and goes: no reason for a note of its own
 GAVE_UP = {"rule": timedelta(days=30), "check": timedelta(days=7)}  # as long as a run may wait; a commit is old then
 # What a check run shows of a state: status and conclusion.
 SHOWN = {
@@ -27,7 +28,7 @@ SHOWN = {
 
 def callback(hook: Hook, told: Told, decision: GateDecision, now: datetime) -> Callback | None:
     """What to say now; None: GitHub has heard it already."""
-    codes = tuple(sorted({reason.code for reason in decision.reasons}))
+    codes = tuple(sorted({reason.code for reason in decision.reasons} - PASSING))
     if hook.kind == "check":
         return _check(hook, told, decision, now)
     match decision.state:

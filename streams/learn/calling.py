@@ -28,6 +28,7 @@ from ..records import (
     Unknown,
 )
 from .recording import record_decision
+from .ruling import UsedAlready, answered
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,10 @@ def nothing(_step: str) -> None:
     pass
 
 
+def counter(registry: CollectorRegistry) -> Counter:
+    return Counter("tocsin_github_callbacks", "What was said to GitHub", ("what", "answer"), registry=registry)
+
+
 class Calling:
     """One turn at a time, by whoever holds the lock of learn."""
 
@@ -94,7 +99,7 @@ class Calling:
         outside: Outside,
         rules: Rules,
         topic: str,
-        registry: CollectorRegistry,
+        said: Counter,
         *,
         ask_after_s: float = 45.0,
         reached: Callable[[str], None] = nothing,
@@ -102,7 +107,7 @@ class Calling:
         self._outside, self._rules, self._topic, self._reached = outside, rules, topic, reached
         self._ask_after = timedelta(seconds=ask_after_s)
         self._after = ""  # in turns: of many that wait none is forgotten
-        self._said = Counter("tocsin_github_callbacks", "Said to GitHub", ("what", "answer"), registry=registry)
+        self._said = said
 
     async def turn(self, conn: Connection) -> int:
         """How many things were said. An outside that cannot be reached is left alone until the next turn."""
@@ -117,6 +122,7 @@ class Calling:
         return said
 
     async def for_ever(self, conn: Connection, progress: Callable[[], None]) -> None:
+        await forget(conn)
         while True:
             await self.turn(conn)
             progress()
@@ -132,17 +138,27 @@ class Calling:
         said = asked and self._rules.callback(row.hook, row.told, asked.decision, now)
         if asked is None or said is None:
             return await self._waited(conn, row, now)
-        async with conn.transaction():  # what is said can be looked up, and who dies now is asked about
-            given = (Jsonb(msgspec.to_builtins(said)), now + self._ask_after, row.hook.id, row.attempt)
-            if (await conn.execute(INTENT, given)).rowcount != 1:
-                return None
-            await record_decision(conn, self._topic, asked.decision, asked.values, asked.inputs)
+        if not await self._intended(conn, row, said, asked):
+            return None
         self._reached("hook:intended")
         answer = await self._outside.say(row.hook, said)
         self._reached("hook:said")
         if isinstance(answer, Refused) and said.what in ("approve", "reject", "note"):
             return await self._refused(conn, row._replace(attempt=row.attempt + 1), said, answer)
         return await self._answered(conn, row._replace(attempt=row.attempt + 1), said, answer)
+
+    async def _intended(self, conn: Connection, row: Row, said: Callback, asked: Asked) -> bool:
+        """What is said can be looked up, and who dies now is asked about. False: somebody else was quicker."""
+        given = (Jsonb(msgspec.to_builtins(said)), datetime.now(UTC) + self._ask_after, row.hook.id, row.attempt)
+        try:
+            async with conn.transaction():
+                if (await conn.execute(INTENT, given)).rowcount != 1:
+                    return False
+                await record_decision(conn, self._topic, asked.decision, asked.values, asked.inputs)
+                await answered(conn, asked.decision)
+        except UsedAlready:
+            return False
+        return True
 
     async def _settled(self, row: Row, doing: Callback) -> Done | NotDone | None:
         """What is known of an attempt whose answer nobody heard; None: it may be repeated."""

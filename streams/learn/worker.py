@@ -19,11 +19,12 @@ from ..detect.clock import ScopeClock, forwarded
 from ..intake.redact import Redactor
 from ..locks import Hint, Lock
 from ..policy import Policy
-from ..records import DeadLetter, Position
+from ..records import DeadLetter, Position, drawn
 from ..records.deadletters import appended
 from ..settings import Settings
 from ..settle import LogReader, Read, positions
-from . import gates, implied, missed, overrides, registration
+from . import gates, implied, missed, outgoing, overrides, registration
+from .calling import counter
 from .commanding import Commanding
 from .counting import READER, Counting, Decides, Names
 from .deciders import Wired, choosing, proving, writers
@@ -38,6 +39,7 @@ from .persons import Persons
 from .polling import Polling, hinted
 from .recorder import Recorder
 from .recording import forget
+from .sampling import Sampling
 from .series import Series
 from .settling import Settling, settle_for_ever
 from .standing import Standing
@@ -65,12 +67,14 @@ class Learn:
         self._settings, self._policy, self._progress, self._stop = settings, policy, progress, stop
         self._exposure = topics.named(topics.EXPOSURE, settings.generation)
         self._redactor = Redactor()
+        given = policy.calibration
+        self._sampling = Sampling(settings.generation, given.audit_share, given.audit_weekly_min, drawn)
         self._commanding = Commanding(topics.CONTROL.name, settings_key(settings.control_key))
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
         self._standing = Standing(values, (Index, gates.decide), topics.GATES.name, registry, choosing=choosing(policy))
         told = Said(overrides.holds, overrides.against, missed.bypass, missed.waiting)
         self._minding = Minding(values, told, topics.named(topics.FINDINGS, settings.generation), registry)
-        self._series = Series(values, registry)
+        self._series, self._values, self._called = Series(values, registry), values, counter(registry)
         persons = Persons(policy.people)
         self._judge = Judging(policy.outcomes, persons)
         self._recorder = Recorder(topics.OUTCOMES.name, Rules(persons, policy.calibration.bulk_max))
@@ -100,6 +104,7 @@ class Learn:
             async with asyncio.TaskGroup() as group:
                 loops = [self._count, self._watch, self._settle, self._lead]
                 loops += [self._poll] if self._settings.jira_url else []
+                loops += [self._tell] if outgoing.wanted(self._settings) else []
                 tasks = [group.create_task(self._connected(loop)) for loop in loops]
                 while not self._stop.is_set():
                     await lock.conn.execute("SELECT 1")  # the lock ends with its connection
@@ -123,7 +128,7 @@ class Learn:
     async def _settle(self, conn: Connection) -> None:
         settling = Settling(
             Wired(self._policy, self._settings.pages, self._settings.deployment),
-            writers(self._commanding),
+            writers(self._commanding, topics.named(topics.FINDINGS, self._settings.generation), self._policy.digest),
             topics.DEADLETTERS.name,
         )
         async with Hint(self._settings.database, "learn_inbox") as hint:
@@ -138,7 +143,8 @@ class Learn:
 
     async def _count(self, conn: Connection) -> None:
         names = Names(self._exposure, topics.DEADLETTERS.name, self._settings.generation)
-        counting = Counting(names, self._bury, Decides(registration.merged, registration.appended, implied.looked))
+        rules = Decides(registration.merged, registration.appended, implied.looked, self._sampling.write)
+        counting = Counting(names, self._bury, rules)
         reader = LogReader(self._settings.kafka, (self._exposure, topics.DELIVERY.name))
         known = await positions(conn, READER)
         await reader.start(known)
@@ -190,6 +196,15 @@ class Learn:
                     tidied_s = now_s
         finally:
             await watching.stop()
+
+    async def _tell(self, conn: Connection) -> None:
+        """GitHub hears of gates whose answer changed."""
+        outside = outgoing.github(self._settings)
+        try:
+            calling = outgoing.calling(outside, self._settings, self._values, self._standing, self._called)
+            await calling.for_ever(conn, self._progress)
+        finally:
+            await outside.close()
 
     async def _poll(self, conn: Connection) -> None:
         given = self._settings

@@ -25,6 +25,7 @@ from psycopg_pool import AsyncConnectionPool
 from .. import topics
 from ..database import Connection
 from ..learn import flagd, flags, freezing, outcomes, overrides, several
+from ..learn.cases import judged
 from ..learn.deciders import choosing
 from ..learn.gates import decide
 from ..learn.gates_explained import explained
@@ -39,8 +40,9 @@ from ..respond import oncalls
 from ..respond.hearing.ears import Ears
 from ..respond.receivers.slack_wire import Wire
 from ..settings import Settings
-from . import api, control_pages, controls, flagger, hooks, ofrep, pagerduty, pages, releases
+from . import api, control_pages, controls, flagger, github, hooks, ofrep, pagerduty, pages, releases
 from .answers import told
+from .cases import Bench
 from .control_room import ControlRoom
 from .gate_answers import Archive, Deciding
 from .gate_desk import GateDesk, Rules
@@ -78,12 +80,13 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
             Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
             Router("/", route_handlers=[*hooks.HANDLERS, *pagerduty.HANDLERS]),
             Router("/", route_handlers=releases.HANDLERS, dependencies={"graphs": _given(_graphs)}),
-            Router("/", route_handlers=[*flagger.HANDLERS, *ofrep.HANDLERS]),
+            Router("/", route_handlers=[*flagger.HANDLERS, *github.HANDLERS, *ofrep.HANDLERS]),
             Router("/", route_handlers=[*controls.HANDLERS, *control_pages.HANDLERS]),
             static,
         ],
         dependencies={
             "shop": Provide(lambda: shop, sync_to_thread=False),
+            "bench": Provide(lambda: Bench(judged), sync_to_thread=False),
             "desk": Provide(lambda: desk, sync_to_thread=False),
             "archive": Provide(lambda: archive, sync_to_thread=False),
             "room": Provide(lambda: room, sync_to_thread=False),
@@ -99,6 +102,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
                 "control_words": changed,
                 "flagger": flagger.Flagger(house.answer, shop.recorded, settings.flagger_token, registry),
                 "flags": ofrep.Flags(shop, flags.Request, flags.evaluate, flags.evaluate_all, flagd.document),
+                "github": github.GitHubHooks(settings, shop, ears, policy.repositories, values),
                 "hooks": hooks.Hooks(settings, shop, ears),
                 "pagerduty": pagerduty.PagerDutyHooks(settings, shop, ears),
                 "reading": None,

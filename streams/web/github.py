@@ -33,12 +33,23 @@ KEPT = "INSERT INTO hooks (id, kind, body, at) VALUES (%s, %s, %s, %s) ON CONFLI
 class Deploying(Protocol):
     """What the policy says about a repository."""
 
-    name: str
-    agent: str
-    gate: str
-    release: str
-    environments: dict[str, str]
-    checks: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def agent(self) -> str: ...
+
+    @property
+    def gate(self) -> str: ...
+
+    @property
+    def release(self) -> str: ...
+
+    @property
+    def environments(self) -> dict[str, str]: ...
+
+    @property
+    def checks(self) -> str: ...
 
 
 class Repository(Struct, frozen=True):
