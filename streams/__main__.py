@@ -21,6 +21,8 @@ COMMANDS = {  # name -> where it is; imported when it is asked for, so that the 
     "incidents": "incidents:incidents",
     "approval": "approval:approval",
     "evaluator": "evaluator:evaluator",
+    "outcome": "deciding:outcome",
+    "case": "casework:case",
     "silence": "quieten:silence",
     "maintenance": "quieten:maintenance",
     "rollout": "quieten:rollout",

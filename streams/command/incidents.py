@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 import rich_click as click
 
-from ..records import OutcomeValue, Severity
+from ..learn.said import dated
+from ..records import Cause, FalseWhy, OutcomeValue, Severity
 from . import desk
 
 STAGES = ("active", "open", "acknowledged", "mitigated", "resolved", "closed", "merged")
@@ -82,7 +83,13 @@ def assign(incident: str, to: str, actor: str, url: str | None, as_json: bool) -
 @incidents.command()
 @click.argument("incident")
 @click.argument("outcome", type=click.Choice(get_args(OutcomeValue)))
-@click.option("--fixed-in", help="The release that has the fix; with `fixed`.")
+@click.option("--fixed-in", help="The release that has the fix, or `next`; with `fixed`.")
+@click.option("--cause", type=click.Choice(get_args(Cause)), help="With `fixed`.")
+@click.option("--why", type=click.Choice(get_args(FalseWhy)), help="With `false_positive`.")
+@click.option("--until", help="A day, 90 days ahead at most; with `accepted_risk`.")
+@click.option("--review", help="A day to look at it again, within 180 days; with `wont_fix`.")
+@click.option("--provider", help="Whose fault it was; with `external_cause`.")
+@click.option("--of", "duplicate_of", help="The original: a ticket or an incident; with `duplicate`.")
 @click.option("--reason", help="Why; everybody can read it.")
 @click.option("--reopen", is_flag=True, help="Take the decision back: it is open again.")
 @desk.signed
@@ -94,7 +101,8 @@ def decide(incident: str, outcome: str, **given: Any) -> None:
     Example: tocsin incidents decide v1:tool.repeated_error:0123456789abcdef#1 fixed --fixed-in 2026.11.2
     """
     said = {"outcome": outcome, "reopened": given["reopen"] or None}
-    said |= {name: given[name] for name in ("actor", "fixed_in", "reason")}
+    said |= {name: given[name] for name in ("actor", "fixed_in", "reason", "cause", "why", "provider", "duplicate_of")}
+    said |= {"expires_at": _day(given["until"]), "review_at": _day(given["review"])}
     _say(incident, "outcome", given["url"], as_json=given["as_json"], **said)
 
 
@@ -127,6 +135,16 @@ def merge(incident: str, into: str, **given: Any) -> None:
     """
     said = {"parent": into, "actor": given["actor"], "reason": given["reason"]}
     _say(incident, "merge", given["url"], as_json=given["as_json"], **said)
+
+
+def _day(text: str | None) -> str | None:
+    """It lasts until its end."""
+    if text is None:
+        return None
+    day = dated(text)
+    if day is None:
+        raise click.UsageError(f"{text} is not a day like 2026-10-31")
+    return day.isoformat()
 
 
 def _say(incident: str, what: str, url: str | None, *, as_json: bool, **body: Any) -> None:

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from ..learn.recording import recorded
 from ..records import GateDecision, GateQuestion
-from . import asking, evaluators, gate_answers, gate_people, outcomes, people, taking
+from . import asking, cases, evaluators, gate_answers, gate_people, outcomes, people, taking
 from .answers import Documented, Refused
 from .described import ASKING, READING
 from .documents import (
@@ -155,6 +155,7 @@ HANDLERS = [
     get_incident,
     *people.HANDLERS,
     *outcomes.HANDLERS,
+    *cases.HANDLERS,
     *gate_people.HANDLERS,
     *gate_answers.HANDLERS,
     *asking.HANDLERS,
