@@ -17,6 +17,7 @@
 | evaluation | agent, evaluator, release, environment | passed, failed, broken, unscored, scored, score, square, `size#`, lower, human | evaluator, by id | session/evaluations.py |
 | evaluator | evaluator | scored, broken | agent (of broken) | session/evaluations.py |
 | feedback | agent, release, environment | positive, negative | | session/evaluations.py |
+| judged | agent, release, environment, evaluator by id | scored, flagged | session (of passed) | session/evaluations.py |
 | case | agent, evaluator, release, environment | `+case`, `-case` | evaluator, by id | session/evaluations.py |
 | permission | agent, environment, action | allowed, denied, … | session (of denied) | session/reports.py |
 | number | agent, environment, name | n, micro | | session/reports.py |

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ class Decides(NamedTuple):
     merged: delivering.Merge
     appended: Callable[[datetime, datetime | None], datetime]
     looked: Look | None = None
+    sampled: Callable[[Connection, Exposure], Awaitable[None]] | None = None
 
 
 class Counting:
@@ -72,6 +73,8 @@ class Counting:
             async with conn.transaction():  # a value that PostgreSQL refuses must not take the others with it
                 if isinstance(record, Exposure):
                     await self._exposing.write(conn, record)
+                    if self._rules.sampled:
+                        await self._rules.sampled(conn, record)
                 else:
                     logged_at = appended(read.timestamp_ms) if read.timestamp_ms > 0 else None
                     at = self._rules.appended(record.time, logged_at)

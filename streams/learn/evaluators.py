@@ -21,6 +21,7 @@ EVERY = """
 SELECT evaluator FROM worths UNION SELECT evaluator FROM powers
 UNION (SELECT DISTINCT 'detector:' || detector || '@' || COALESCE(body->>'version', '0') FROM incidents
     WHERE opened_at > now() - interval '90 days' AND detector <> 'canary')
+UNION (SELECT DISTINCT evaluator FROM judged WHERE minute > now() - interval '30 days')
 UNION (SELECT DISTINCT judge FROM incidents, jsonb_array_elements_text(COALESCE(body->'judges', '[]')) judge
     WHERE opened_at > now() - interval '90 days')
 ORDER BY 1 LIMIT %s
@@ -37,9 +38,8 @@ SELECT session, agent, at FROM audits WHERE evaluator = %s AND labelled_at IS NU
 """
 WAITING = "SELECT evaluator, count(*) FROM audits WHERE labelled_at IS NULL GROUP BY evaluator"
 JUDGED = """
-SELECT COALESCE(sum((more->'judged'->%(evaluator)s->>0)::bigint), 0)::bigint,
-    COALESCE(sum((more->'judged'->%(evaluator)s->>1)::bigint), 0)::bigint
-FROM exposure WHERE more ? 'judged' AND more->'judged' ? %(evaluator)s AND minute > now() - interval '30 days'
+SELECT COALESCE(sum(scored), 0)::bigint, COALESCE(sum(flagged), 0)::bigint
+FROM judged WHERE evaluator = %(evaluator)s AND minute > now() - interval '30 days'
 """
 LABELLED = "UPDATE audits SET labelled_at = %s WHERE evaluator = %s AND session = ANY(%s)"
 

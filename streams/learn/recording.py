@@ -89,6 +89,8 @@ async def tell(conn: Connection, record: Struct) -> None:
 async def forget(conn: Connection) -> None:
     """Old minutes (their sums stay) and old decisions (the last of each release stays)."""
     await conn.execute("DELETE FROM exposure WHERE minute < now() - interval '90 days'")
+    await conn.execute("DELETE FROM judged WHERE minute < now() - interval '90 days'")
+    await conn.execute("DELETE FROM audits WHERE at < now() - interval '90 days'")
     await conn.execute(
         "DELETE FROM decisions WHERE as_of < now() - interval '90 days' AND id NOT IN (SELECT decision FROM gate_states)"
     )

@@ -24,10 +24,14 @@ CREATE TABLE IF NOT EXISTS audits (  -- a random sample of sessions that an eval
 );
 CREATE INDEX IF NOT EXISTS audits_open ON audits (at) WHERE labelled_at IS NULL;
 
-CREATE TABLE IF NOT EXISTS judged (  -- how much each evaluator judged and flagged, per day
+CREATE TABLE IF NOT EXISTS judged (  -- how much each evaluator judged and flagged, per closed minute
     evaluator text NOT NULL,
-    day date NOT NULL,
-    scored bigint NOT NULL DEFAULT 0,
-    flagged bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (evaluator, day)
+    agent text NOT NULL,
+    release text NOT NULL,
+    environment text NOT NULL,
+    generation integer NOT NULL,
+    minute timestamptz NOT NULL,
+    scored bigint NOT NULL,
+    flagged bigint NOT NULL,
+    PRIMARY KEY (evaluator, agent, release, environment, generation, minute)
 );

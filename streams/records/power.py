@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
+from hashlib import blake2b
 from typing import Literal
 
 from msgspec import Struct
@@ -27,6 +28,12 @@ def evaluator_id(kind: str, name: str, version: str | int = "") -> str:
 
 def kind_of(evaluator: str) -> str:
     return evaluator.partition(":")[0]
+
+
+def drawn(evaluator: str, session: str) -> float:
+    """From 0 to 1, the same everywhere: whose audit a session belongs to, if what is drawn is small enough."""
+    mark = blake2b(f"{evaluator}\x1f{session}".encode(errors="replace"), digest_size=8).digest()
+    return int.from_bytes(mark, "big") / 2.0**64
 
 
 def family_of(evaluator: str) -> str:

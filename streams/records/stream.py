@@ -157,6 +157,14 @@ class Measure(Struct, frozen=True, array_like=True, gc=False):
     squares: float
 
 
+class Judged(Struct, frozen=True, array_like=True, gc=False):
+    """What one evaluator said of a minute's sessions, and a few of those that it passed, to be looked at."""
+
+    scored: int
+    flagged: int
+    sample: tuple[str, ...] = ()
+
+
 class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_defaults=True, gc=False):
     """A closed minute of one agent, release and environment."""
 
@@ -170,6 +178,7 @@ class Exposure(Struct, frozen=True, tag="exposure", tag_field="record", omit_def
     evaluated: int = 0  # of the sessions that ended in it: those that an evaluator judged
     ended: int = 0  # sessions that ended in it
     calls: dict[str, int] = {}  # by tool
+    judged: dict[str, Judged] = {}  # by evaluator id
     measures: dict[str, Measure] = {}  # cost, steps, duration of the sessions that ended in it
 
     @property

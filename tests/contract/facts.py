@@ -28,6 +28,17 @@ def exposure(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     return {"subject": (agent, who["release"], "prod"), "sums": sums, "marks": mark}
 
 
+def judged(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
+    flagged = chance.random() < 0.2
+    passed = () if flagged else (f"{who['session']}-{chance.randrange(500)}",)
+    name = f"LLM:tone@{chance.choice((1, 1, 2))}"
+    return {
+        "subject": (agent, who["release"], "prod", name),
+        "sums": {"scored": 1, "flagged": 1} if flagged else {"scored": 1},
+        "marks": passed,
+    }
+
+
 def session(chance: Random, agent: str, who: dict[str, Any]) -> Parts:
     """Mostly good in the first minutes, and of another release."""
     early = who["at"] < HALF_S
@@ -148,6 +159,7 @@ KINDS: dict[str, Callable[[Random, str, dict[str, Any]], Parts]] = {
     for one in (
         evaluation,
         exposure,
+        judged,
         session,
         model,
         provider,

@@ -50,7 +50,7 @@ def test_nothing_is_critical_unless_the_policy_says_so() -> None:
     ],
 )
 def test_a_broken_evaluator_is_neither_a_pass_nor_a_failure(given: dict[str, Any], counted: str) -> None:
-    fact, wide = EvaluationFacts().step(None, b.eval_scored(12, **given)).say
+    fact, *_, wide = EvaluationFacts().step(None, b.eval_scored(12, **given)).say
     assert wide.sums == {"broken" if counted == "broken" else "scored": 1}
     assert isinstance(fact, Fact)
     assert (fact.sums, fact.bucket) == ({counted: 1}, b.at(10))

@@ -10,6 +10,7 @@ import pytest
 
 from streams.detect.methods.sketch import index
 from streams.detect.scope.exposure import MARKS_MAX, TOOLS_MAX, ExposureMinutes
+from streams.detect.session.evaluations import EvaluationFacts
 from streams.detect.session.exposure import ExposureFacts
 from streams.detect.session.totals import SessionFacts
 from streams.records import Exposure, Fact, SessionStatus, Status
@@ -231,3 +232,37 @@ def test_a_session_that_ran_away_counts_no_more_than_the_bound() -> None:
     (said,) = minutes.until(500)
     assert said.measures["cost"].total == pytest.approx(math.log1p(1e10))
     assert said.measures["duration"].total == pytest.approx(math.log1p(86_400_000))
+
+
+def judged(at: float, evaluator: str, session: str, *, flagged: bool = False) -> Fact:
+    sums = {"scored": 1, "flagged": 1} if flagged else {"scored": 1}
+    return b.fact(
+        at, kind="judged", subject=("billing", "7", "prod", evaluator), sums=sums, marks=(session,) * (not flagged)
+    )
+
+
+def minute(facts: list[Fact]) -> Exposure:
+    decider, memory = ExposureMinutes(), None
+    for fact in facts:
+        memory = decider.step(memory, fact).remember
+    (said,) = decider.step(memory, b.tick(120)).say
+    return said
+
+
+def test_what_an_evaluator_passed_is_drawn_for_people_to_look_at_in_whatever_order_it_comes() -> None:
+    facts = [judged(n % 50, "LLM:tone@1", f"s{n}", flagged=n % 4 == 0) for n in range(200)]
+    one, other = minute(facts), minute(facts[::-1])
+    assert one.judged == other.judged
+    found = one.judged["LLM:tone@1"]
+    assert (found.scored, found.flagged, len(found.sample)) == (200, 50, 10)
+    assert not {f"s{n}" for n in range(0, 200, 4)} & set(found.sample)
+
+
+def test_a_minutes_evaluators_have_a_bound() -> None:
+    assert len(minute([judged(1, f"LLM:{n}@1", "s") for n in range(200)]).judged) == 50
+
+
+def test_a_person_who_judges_is_no_evaluator_to_be_audited() -> None:
+    human, machine = (b.eval_scored(1, evaluator=b.r.Evaluator("tone", kind)) for kind in ("HUMAN", "LLM"))
+    said = [[fact.kind for fact in EvaluationFacts().step(None, one).say] for one in (human, machine)]
+    assert ["judged" in kinds for kinds in said] == [False, True]

@@ -5,7 +5,6 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from psycopg.types.json import Jsonb
 from web.serving import BEARER
 from web.test_pages import EVIL, form_value, sign_in
 
@@ -118,11 +117,7 @@ async def test_without_an_audit_its_page_says_that_nothing_is_known_of_what_it_o
 
 async def test_with_an_audit_the_rate_is_corrected_and_has_an_interval(site):
     await weigh(site, worth(audited=(90, 2, 10, 98)))
-    await site.conn.execute(
-        "INSERT INTO exposure (agent, release, environment, generation, minute, sessions, bad, more)"
-        " VALUES ('bot', '1', 'prod', 1, now(), 1000, 30, %s)",
-        [Jsonb({"judged": {JUDGE: [1000, 108]}})],
-    )
+    await site.conn.execute("INSERT INTO judged VALUES (%s, 'bot', '1', 'prod', 1, now(), 1000, 108)", [JUDGE])
     found = (await site.client.get(place(JUDGE))).json()
     assert found["corrected"]["rate"] == pytest.approx(0.1, abs=0.01)
     assert found["corrected"]["low"] < 0.1 < found["corrected"]["high"]

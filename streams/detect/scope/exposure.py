@@ -15,6 +15,7 @@ from ..facts import shelf_of
 from ..methods.sketch import value
 from ..shelf import added, hashed, holds, moment
 from .bucketed import fits
+from .sampling import Judgings, judged, together
 
 MINUTE_S = 60
 MINUTES_MAX = 4096  # open ones; those furthest ahead of the clock are summed up in the last
@@ -42,6 +43,7 @@ class Open(Struct, frozen=True, array_like=True, gc=False):
     evaluated: int = 0
     calls: dict[str, int] = {}
     spread: dict[str, int] = {}  # cost#, steps#, ms#: see facts.py
+    judged: Judgings = {}
 
 
 NOTHING = Open()
@@ -59,7 +61,7 @@ class ExposureMinutes:
     name, version, memory = "exposure", 1, Minutes
     gathered = True
     reads: tuple[type, ...] = (Fact,)
-    kinds = ("exposure", "config", "tool")
+    kinds = ("exposure", "config", "tool", "judged")
     order: Order = "bucketed"
 
     def __init__(self, minute_s: int = MINUTE_S) -> None:
@@ -97,7 +99,9 @@ class ExposureMinutes:
         marks = minutes.marks
         if fact.kind == "tool":
             calls = _called(known.calls, {fact.subject[3]: fact.sums.get("calls", 0)})
-            more = Open(known.sessions, known.bad, known.ended, known.evaluated, calls, known.spread)
+            more = replace(known, calls=calls)
+        elif fact.kind == "judged":
+            more = replace(known, judged=judged(known.judged, fact))
         else:
             bad = known.bad
             for mark in map(hashed, fact.marks):
@@ -136,6 +140,7 @@ def _counted(known: Open, sums: Mapping[str, int], bad: int) -> Open:
         known.evaluated + sums.get("evaluated", 0),
         known.calls,
         spread,
+        known.judged,
     )
 
 
@@ -156,6 +161,7 @@ def _together(one: Open, other: Open) -> Open:
         one.evaluated + other.evaluated,
         _called(one.calls, other.calls),
         spread,
+        together(one.judged, other.judged),
     )
 
 
@@ -173,6 +179,7 @@ def _said(minutes: Minutes, start: float) -> Exposure:
         evaluated=one.evaluated,
         ended=one.ended,
         calls=_most(one.calls),
+        judged=dict(sorted(one.judged.items())),
         measures=_measures(one.spread),
     )
 

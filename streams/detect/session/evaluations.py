@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -96,6 +97,8 @@ class EvaluationFacts:
             sums["human"] = 1
         judges = (judge_of(record),)
         said = [Fact("evaluation", address, bucket, sums, marks=judges, samples=samples)]
+        if data.passed is not None and not human:
+            said.append(_judged(record, bucket))
         broken = what == "broken"
         marks = (ctx.agent.id,) if broken else ()
         wide = {"broken" if broken else "scored": 1}
@@ -109,6 +112,14 @@ class EvaluationFacts:
             who = (ctx.agent.id, ctx.agent.version, ctx.env)
             said.append(Fact("feedback", who, bucket, {"positive" if data.passed else "negative": 1}, samples=samples))
         return Step(memory, tuple(said))
+
+
+def _judged(record: EvalScored, bucket: datetime) -> Fact:
+    """How much an evaluator passes and flags, and what it passed: some of that is looked at by people."""
+    data, ctx = record.data, record.data.ctx
+    who = (ctx.agent.id, ctx.agent.version, ctx.env, judge_of(record))
+    sums = {"scored": 1} if data.passed else {"scored": 1, "flagged": 1}
+    return Fact("judged", who, bucket, sums, marks=(ctx.root,) if data.passed else ())
 
 
 def _scored(score: float, direction: str | None) -> dict[str, int]:
