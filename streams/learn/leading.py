@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry, Gauge
 
 from ..database import Connection
 from ..records import Control, ControlAsked, ControlBeat, Incident, Probed, Silence
@@ -28,6 +29,7 @@ WHERE receiver = 'control' AND state = 'owed' ORDER BY seq LIMIT %s FOR UPDATE S
 TAKEN = """
 UPDATE obligations SET state = %s, why = %s, reference = destination, settled_at = now() WHERE id = %s
 """
+STATES = "SELECT state, count(*) FROM controls GROUP BY state"
 TRIALS = "SELECT body FROM controls WHERE state = 'half_open'"
 TRIED = """
 SELECT coalesce(sum(coalesce((more->>'ended')::bigint, 0)), 0)::bigint FROM exposure
@@ -43,8 +45,15 @@ def _nobody(_step: str) -> None:
 class Leading:
     """One turn at a time, by whoever holds the lock of learn."""
 
-    def __init__(self, commanding: Commanding, *, reached: Callable[[str], None] = _nobody) -> None:
+    def __init__(
+        self,
+        commanding: Commanding,
+        registry: CollectorRegistry | None = None,
+        *,
+        reached: Callable[[str], None] = _nobody,
+    ) -> None:
         self._commanding, self._reached = commanding, reached
+        self._states = Gauge("tocsin_controls", "Scopes by what agents are told of them", ("state",), registry=registry)
         self._beat_s = self._repeated_s = self._tried_s = 0.0
 
     async def turn(self, conn: Connection) -> int:
@@ -53,6 +62,9 @@ class Leading:
         if not self._beat_s or now_s - self._beat_s >= BEAT_S:
             self._beat_s = now_s
             await self._commanding.beat(conn, ControlBeat(datetime.now(UTC), 0))
+            self._states.clear()
+            for state, count in await (await conn.execute(STATES)).fetchall():
+                self._states.labels(state).set(count)
         if not self._repeated_s or now_s - self._repeated_s >= REPEAT_S:
             self._repeated_s = now_s
             await self._commanding.repeat(conn)

@@ -70,6 +70,7 @@ class Learn:
         given = policy.calibration
         self._sampling = Sampling(settings.generation, given.audit_share, given.audit_weekly_min, drawn)
         self._commanding = Commanding(topics.CONTROL.name, settings_key(settings.control_key))
+        self._leading = Leading(self._commanding, registry)
         values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
         self._standing = Standing(values, (Index, gates.decide), topics.GATES.name, registry, choosing=choosing(policy))
         told = Said(overrides.holds, overrides.against, missed.bypass, missed.waiting)
@@ -135,10 +136,9 @@ class Learn:
             await settle_for_ever(settling, conn, hint, self._progress)
 
     async def _lead(self, conn: Connection) -> None:
-        leading = Leading(self._commanding)
         async with Hint(self._settings.database, "obligations") as hint:
             while True:
-                await leading.turn(conn)
+                await self._leading.turn(conn)
                 await hint.wait(AGAIN_S)
 
     async def _count(self, conn: Connection) -> None:

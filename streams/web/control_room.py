@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import psycopg
 from msgspec.structs import replace
+from psycopg_pool import PoolTimeout
 
 from ..database import Connection
 from ..learn.reach import affected
@@ -79,12 +80,15 @@ class ControlRoom:
         """Until stopped and cancelled. While the database is away, what was known stays known, and becomes stale."""
         async with Hint(self._uri, "controls") as hint:
             while not self._stopping:
-                try:
-                    async with asyncio.timeout(READ_WITHIN_S), self._pool.connection() as conn:
-                        await self.read(conn)
-                except (psycopg.Error, OSError, TimeoutError) as error:
-                    log.warning("controls cannot be read: %s", type(error).__name__)
+                await self._look()
                 await hint.wait(READ_EACH_S)
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(READ_WITHIN_S), self._pool.connection() as conn:
+                await self.read(conn)
+        except (psycopg.Error, PoolTimeout, OSError, TimeoutError) as error:
+            log.warning("controls cannot be read: %s", type(error).__name__)
 
     async def read(self, conn: Connection) -> None:
         row = await (await conn.execute(STANDS)).fetchone()
