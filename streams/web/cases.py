@@ -8,7 +8,7 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from ..database import Connection
@@ -73,13 +73,13 @@ async def list_cases(  # noqa: PLR0917 - a query's parameters
     shop: NamedDependency[Shop],
     agent: Maybe = None,
     release: Maybe = None,
-    state: FromQuery[CaseState | None] = None,
+    kind: Annotated[CaseState | None, QueryParameter(name="state")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
     after: Annotated[str, QueryParameter(max_length=256)] = "",
 ) -> Cases:
     """Regression cases in a steady order. `release`: those that it is said to have fixed."""
     async with shop.connection() as conn:
-        found = await casebook.cases(conn, casebook.Wanted(agent, state, release), after, limit + 1)
+        found = await casebook.cases(conn, casebook.Wanted(agent, kind, release), after, limit + 1)
     return Cases(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
 
