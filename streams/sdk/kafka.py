@@ -34,6 +34,7 @@ class KafkaSink:
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1000,
             "message.max.bytes": 1_048_576,
+            "log_level": 2,  # that it is away is said once, not with each attempt
             **(more or {}),
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
