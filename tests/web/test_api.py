@@ -18,6 +18,8 @@ WRITING = {
     "/v1/incidents/{id}/split": {"actor": "Ada", "reason": "another trouble"},
     "/v1/incidents/{id}/merge": {"parent": "p#1", "actor": "Ada"},
     "/v1/silences/{silence}/end": {"actor": "Ada"},
+    "/v1/outcomes/confirm": {"incidents": ["i#1"], "actor": "Ada"},
+    "/v1/cases/{case}": {"actor": "Ada", "expectation": "asks first"},
     "/v1/approvals": {"action": "refund.create", "agent": "support-bot"},
     "/v1/approvals/{approval}/answer": {"answer": "approved", "actor": "Ada"},
     "/v1/events": {},
