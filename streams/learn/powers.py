@@ -90,6 +90,9 @@ class Powers:
         for one in records:
             cursor = await conn.execute(SEEN, [one.detector, one.agent, one.agent, SEEN_MAX])
             rows = [Seen(*row) for row in await cursor.fetchall()]
+            # The book may not have heard of this decision yet.
+            own = "" if one.withdrawn else "false_positive"
+            rows = [row._replace(outcome=own) if row.incident == one.incident else row for row in rows]
             severity = next((row.severity for row in rows if row.incident == one.incident), "medium")
             found = self._preview(one.detector, severity, one.value, rows)
             counts = {"seen": found.seen, "dropped": found.dropped, "lost": found.lost, "undecided": found.undecided}

@@ -28,6 +28,7 @@ from .calling import counter
 from .commanding import Commanding
 from .counting import READER, Counting, Decides, Names
 from .deciders import Wired, choosing, proving, writers
+from .evaluator_series import EvaluatorSeries
 from .fixing import Fixing
 from .inputs import Index
 from .jira import JiraReader, TrackerAway
@@ -76,6 +77,7 @@ class Learn:
         told = Said(overrides.holds, overrides.against, missed.bypass, missed.waiting)
         self._minding = Minding(values, told, topics.named(topics.FINDINGS, settings.generation), registry)
         self._series, self._values, self._called = Series(values, registry), values, counter(registry)
+        self._evaluators = EvaluatorSeries(policy.calibration.starts, registry)
         persons = Persons(policy.people)
         self._judge = Judging(policy.outcomes, persons)
         self._recorder = Recorder(topics.OUTCOMES.name, Rules(persons, policy.calibration.bulk_max))
@@ -190,6 +192,7 @@ class Learn:
                     if self._standing.looked is not None:
                         await self._minding.turn(conn, *self._standing.looked)
                     await self._series.read(conn)
+                    await self._evaluators.read(conn)
                     looked_s = now_s
                 if not tidied_s or now_s - tidied_s >= TIDY_S:
                     await forget(conn)

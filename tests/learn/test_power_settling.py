@@ -1,0 +1,150 @@
+"""People decide, and within one transaction everybody who has to act on it knows: the book, the gates, the export."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from learn.booking import book as booked
+from learn.booking import sighted
+from prometheus_client import CollectorRegistry
+
+from streams import policy
+from streams.database import connect, migrate
+from streams.learn.commanding import Commanding
+from streams.learn.deciders import Wired, writers
+from streams.learn.evaluator_series import EvaluatorSeries
+from streams.learn.recording import record_outcome, tell
+from streams.learn.settling import Settling
+from streams.records import Confirmed, Granted, Outcome, PowerChanged
+from streams.settings import Secret
+
+JUDGE = "CODE:schema@1"
+NOW = datetime.now(UTC)
+
+
+class Bench:
+    def __init__(self, conn):
+        self.conn = conn
+        self.commanding = Commanding("tocsin.control", Secret("").reveal().encode() or None)
+        self.settling = self.begun()
+
+    def begun(self, reached=lambda _: None):
+        rules = policy.load()
+        return Settling(Wired(rules), writers(self.commanding), "tocsin.deadletters", reached=reached)
+
+    async def decided(self, number, outcome="false_positive", **given):
+        incident = sighted(number, judges=(JUDGE,), version=2)
+        await booked(self.conn, incident)
+        at = NOW + timedelta(seconds=number)
+        said = Outcome(incident.id, outcome, at, "ann", "jira", **given)
+        await record_outcome(self.conn, "tocsin.outcomes", said)
+        return incident
+
+    async def settle(self):
+        while await self.settling.turn(self.conn):
+            await asyncio.sleep(0)
+
+    async def rows(self, query):
+        return await (await self.conn.execute(query)).fetchall()
+
+    async def powers(self):
+        return dict(await self.rows("SELECT evaluator, power FROM powers"))
+
+
+@pytest.fixture
+async def bench(database):
+    migrate(database)
+    async with await connect(database) as conn:
+        yield Bench(conn)
+
+
+async def test_two_false_positives_take_block_and_everybody_knows(bench):
+    for number in (1, 2):
+        await bench.decided(number)
+    await bench.settle()
+    assert await bench.powers() == {JUDGE: "page", "detector:tool.repeated_error@2": "page"}
+    told = await bench.rows("SELECT record FROM inbox WHERE record->>'record' = 'power_changed' ORDER BY id")
+    changes = [msgspec.convert(row[0], PowerChanged) for row in told]
+    assert {(one.evaluator, one.number, one.after) for one in changes} == {
+        (JUDGE, 1, "page"),
+        ("detector:tool.repeated_error@2", 1, "page"),
+    }
+    assert all(one.worth and "e-value" in one.why for one in changes)
+    published = await bench.rows("SELECT key FROM publish WHERE topic = 'tocsin.outcomes' ORDER BY id")
+    assert {row[0] for row in published} >= {JUDGE}
+    notices = await bench.rows("SELECT record->>'headline' FROM inbox WHERE record->>'record' = 'notice'")
+    assert any(JUDGE in row[0] for row in notices)
+
+
+async def test_whoever_dies_while_settling_takes_power_once(bench):
+    class Died(Exception):
+        pass
+
+    def die(step):
+        if step == "learning:written":
+            raise Died
+
+    await bench.decided(1)
+    await bench.decided(2)
+    with pytest.raises(Died):
+        await bench.begun(die).turn(bench.conn)
+    assert await bench.powers() == {}
+    assert await bench.rows("SELECT count(*) FROM power_changes") == [(0,)]
+    bench.settling = bench.begun()
+    await bench.settle()
+    assert (await bench.powers())[JUDGE] == "page"
+    assert await bench.rows("SELECT count(*) FROM power_changes") == [(2,)]
+
+
+async def test_memory_outlives_the_process(bench):
+    await bench.decided(1)
+    await bench.settle()
+    bench.settling = bench.begun()
+    await bench.decided(2)
+    await bench.settle()
+    assert (await bench.powers())[JUDGE] == "page"
+
+
+async def test_bulk_counts_once_somebody_stands_by_it(bench):
+    incidents = [await bench.decided(number, bulk=True) for number in (1, 2)]
+    await bench.settle()
+    assert await bench.powers() == {}
+    await tell(bench.conn, Confirmed(tuple(one.id for one in incidents), "ann", NOW + timedelta(minutes=1)))
+    await bench.settle()
+    assert (await bench.powers())[JUDGE] == "page"
+
+
+async def test_a_grant_is_a_change_by_that_person(bench):
+    await tell(bench.conn, Granted(JUDGE, "ticket", "bob", "it is new to us", NOW))
+    await bench.settle()
+    assert await bench.powers() == {JUDGE: "ticket"}
+    assert await bench.rows("SELECT record->>'actor', record->>'why' FROM power_changes") == [
+        ("bob", "it is new to us")
+    ]
+
+
+async def test_a_false_positive_of_a_threshold_is_a_proposal_with_its_preview(bench):
+    await bench.decided(1)
+    await bench.settle()
+    ((body,),) = await bench.rows("SELECT body FROM proposals")
+    assert (body["threshold"], body["value"], body["seen"], body["dropped"]) == ("errors_min", 4, 1, 1)
+    await bench.decided(1, "fixed")
+    await bench.settle()
+    ((body,),) = await bench.rows("SELECT body FROM proposals")
+    assert body["withdrawn"]
+
+
+async def test_prometheus_sees_bounds_and_power(bench):
+    registry = CollectorRegistry()
+    series = EvaluatorSeries(policy.load().calibration.starts, registry)
+    await bench.decided(1)
+    await bench.decided(2)
+    await bench.settle()
+    await series.read(bench.conn)
+    assert registry.get_sample_value("tocsin_evaluator_power", {"evaluator": JUDGE}) == 2
+    low, mean, high = (
+        registry.get_sample_value("agent_evaluator_precision", {"evaluator": JUDGE, "bound": bound})
+        for bound in ("low", "mean", "high")
+    )
+    assert 0 <= low < mean < high < 1
