@@ -10,7 +10,7 @@ from msgspec import Struct
 class Notice(Struct, frozen=True, tag="notice", tag_field="record", omit_defaults=True, kw_only=True):
     """News that wake nobody. Of an incident: into its thread and under its ticket. Of none: to the agent's owner."""
 
-    id: str  # of two with one id the second is an echo
+    id: str  # one about no incident is owed once by this name
     at: datetime
     headline: str
     lines: tuple[str, ...] = ()
