@@ -18,6 +18,8 @@ from ..records import (
     GateQuestion,
     GateRelease,
     GateSnapshot,
+    Power,
+    family_of,
 )
 from .arranged import Address, Graphs, Ran, Sightings
 from .lineage import Graph
@@ -46,7 +48,9 @@ class Index:
         self._fixed: dict[str, list[GateFix]] = {}
         for fix in snapshot.fixed:
             self._fixed.setdefault(fix.agent, []).append(fix)
-        self._powers = snapshot.powers
+        self._powers: dict[str, dict[str, Power]] = {}  # by family: a new version has no more than those before it
+        for name, power in snapshot.powers.items():
+            self._powers.setdefault(family_of(name), {})[name] = power
         self._addresses: list[Address] | None = None
 
     def inputs(self, question: GateQuestion, read_at: datetime, watermark: datetime | None) -> GateInputs:
@@ -77,13 +81,17 @@ class Index:
             lineage=_near(lineage.names, {fix.release for fix in fixed}),
             author=known.author if known else "",
             fixes=known.fixes if known else (),
-            powers={one: self._powers[one] for one in _judges(incidents) if one in self._powers},
+            powers=self._of(_judges(incidents)),
             fixed=fixed,
             serving=serving[0] if serving else "",
             uncompared=pair is None and self._uncounted(asked),
             incidents_cut=cut or "" in self.snapshot.cut or agent in self.snapshot.cut,
         )
         return self._controlled(self._counted(bare, pair))
+
+    def _of(self, judges: list[str]) -> dict[str, Power]:
+        families = dict.fromkeys(map(family_of, judges)) if self._powers else {}
+        return {name: power for one in families for name, power in self._powers.get(one, {}).items()}
 
     def addresses(self) -> list[Address]:
         """What is known, each agent's newest release first: where sessions ran, and releases that wait for theirs."""

@@ -52,7 +52,7 @@ SELECT agent, environment, array_agg(release ORDER BY sessions DESC, release) FR
     WHERE minute > (SELECT max(minute) FROM exposure) - interval '1 day' GROUP BY 1, 2, 3
 ) e WHERE sessions > 0 GROUP BY agent, environment
 """
-POWERS = "SELECT evaluator, power FROM powers"
+POWERS = "SELECT evaluator, power FROM powers ORDER BY since, evaluator"
 FIXES = """
 SELECT json_build_object('incident', incident, 'agent', agent, 'release', release, 'state', state, 'how', how)::text
 FROM fixes

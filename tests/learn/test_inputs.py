@@ -158,3 +158,20 @@ def test_agents_of_whom_not_every_incident_was_read_are_held():
     assert ask(index(cut=(AGENT,))).incidents_cut
     assert ask(index(cut=("",))).incidents_cut
     assert not ask(index(cut=("billing-bot",))).incidents_cut
+
+
+def test_a_new_version_of_an_evaluator_has_no_more_power_than_the_one_before_it():
+    """Nobody regains what was lost by another number behind the name."""
+    judged = [incident(judges=("CODE:schema@2",))]
+    known = index(
+        releases=[GateRelease(AGENT, ASKED.release, NOW)],
+        exposure=[GateExposure(AGENT, ASKED.release, "prod", 500, 1)],
+        incidents=judged,
+        powers={"CODE:schema@1": "shadow", "CODE:other@1": "block"},
+    )
+    inputs = ask(known)
+    assert inputs.powers == {"CODE:schema@1": "shadow"}
+    decision = decide(VALUES, inputs, NOW)
+    assert [(why.effect, why.detail.get("power")) for why in decision.reasons if why.detail.get("incident")] == [
+        ("warn", "ticket")
+    ]
