@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import rich_click as click
 
-from ..detect.catalogue import DETECTORS, SCOPE_DETECTORS
+from ..detect.catalogue import DETECTORS, SESSION_DETECTORS
 from ..detect.listing import Described, Size, described
 from .start import policy_or_exit, settings_or_exit
 
@@ -37,7 +37,7 @@ def detectors(name: str | None, *, as_json: bool) -> None:
     """
     policy = policy_or_exit(settings_or_exit())
     sizes = measured()
-    found = [described(one, policy.detectors[one.name], one in SCOPE_DETECTORS, sizes) for one in DETECTORS]
+    found = [described(one, policy.detectors[one.name], one not in SESSION_DETECTORS, sizes) for one in DETECTORS]
     found.sort(key=lambda one: one.name)
     if name is not None:
         found = [one for one in found if one.name == name] or _unknown(name, [one.name for one in found])

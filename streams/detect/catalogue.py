@@ -14,6 +14,8 @@ from .scope.cost_peers import CostPeers
 from .scope.cost_rate import CostRate
 from .scope.cost_telemetry import TelemetryMissing, Unpriced
 from .scope.dependencies import DependencyErrors
+from .scope.deployments import RollbackFailed, UpdatesFailed
+from .scope.distribution import VersionDistribution
 from .scope.evaluator_broken import EvaluatorBroken
 from .scope.evaluator_drift import EvaluatorDrift
 from .scope.evaluator_failures import EvaluatorFailures
@@ -116,6 +118,7 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     ObjectiveBurn,
     OwnerMissing,
     VersionRegression,
+    VersionDistribution,
     BehaviourDrift,
     CostRate,
     CostPeers,
@@ -127,7 +130,8 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     ToolLatency,
     RetrievalEmpty,
 )
-DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS
+DELIVERY_DETECTORS: tuple[Any, ...] = (RollbackFailed, UpdatesFailed)  # over what CI says: learn runs them
+DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS + DELIVERY_DETECTORS
 FACTS: tuple[Any, ...] = (
     EvaluationFacts,
     ExposureFacts,
@@ -155,6 +159,11 @@ def session_detectors(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) 
 def scope_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
     """What folds the facts."""
     return (*_made(SCOPE_DETECTORS, stanzas, given), ExposureMinutes(given.minute_s))
+
+
+def delivery_deciders(stanzas: Mapping[str, Any], given: Given = NOTHING_GIVEN) -> tuple[Any, ...]:
+    """What reads deployments."""
+    return tuple(_made(DELIVERY_DETECTORS, stanzas, given))
 
 
 def _gathered(detectors: list[Any]) -> list[Any]:

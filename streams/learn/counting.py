@@ -71,17 +71,17 @@ class Counting:
             return self._bury(read, "undecodable", str(error))
         try:
             async with conn.transaction():  # a value that PostgreSQL refuses must not take the others with it
-                if isinstance(record, Exposure):
-                    await self._exposing.write(conn, record)
-                    if self._rules.sampled:
-                        await self._rules.sampled(conn, record)
-                else:
-                    logged_at = appended(read.timestamp_ms) if read.timestamp_ms > 0 else None
-                    at = self._rules.appended(record.time, logged_at)
-                    await delivering.write(conn, record, at, self._rules.merged)
+                await self._written(conn, read, record)
         except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:  # or too long for an index
             return self._bury(read, "unstorable", type(error).__name__)
         return None
+
+    async def _written(self, conn: Connection, read: Read, record: Exposure | DeliveryEvent) -> None:
+        if isinstance(record, Exposure):
+            await self._exposing.write(conn, record)
+            return
+        logged_at = appended(read.timestamp_ms) if read.timestamp_ms > 0 else None
+        await delivering.write(conn, record, self._rules.appended(record.time, logged_at), self._rules.merged)
 
     def _record(self, read: Read) -> Exposure | DeliveryEvent:
         if read.part.rpartition("/")[0] == self._names.exposure:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from .. import topics
+from ..detect.catalogue import delivery_deciders
 from ..policy import Policy
 from ..records import (
     Approval,
@@ -17,6 +18,8 @@ from ..records import (
     CaseWritten,
     Confirmed,
     ControlAsked,
+    Deployed,
+    Finding,
     Freeze,
     Frozen,
     Granted,
@@ -34,7 +37,7 @@ from ..records import (
 from ..respond import book
 from ..respond.routing import BookValues
 from ..step import Decider
-from . import casebook, fixes, limits, questions, ruling
+from . import casebook, finding, fixes, limits, questions, ruling
 from .approvals import Approvals
 from .calibration import Calibration
 from .cases import Cases, case_id
@@ -67,6 +70,7 @@ TOLD = (
     | ApprovalAsked
     | ApprovalAnswered
     | CaseWritten
+    | Deployed
 )
 
 
@@ -94,12 +98,14 @@ def deciders(policy: Policy, values: BookValues) -> tuple[Decider[Any], ...]:
     weighing = msgspec.convert(policy.calibration, Weighing, from_attributes=True)
     thresholds = {name: stanza.thresholds for name, stanza in policy.detectors.items()}
     power = (Crediting(), Calibration(policy.calibration.starts, weighing), Proposing(thresholds))
-    return (Overriding(), Freezing(), controls, Cases(policy.digest), Approvals(values), *power)
+    delivery = delivery_deciders(policy.detectors, policy.given)
+    return (Overriding(), Freezing(), controls, Cases(policy.digest), Approvals(values), *power, *delivery)
 
 
-def writers(commanding: Commanding) -> dict[type, Write]:
-    """Who writes down what deciders say."""
+def writers(commanding: Commanding, findings: str = topics.FINDINGS.name, policy: str = "") -> dict[type, Write]:
+    """Who writes down what deciders say. `findings` is their topic, `policy` the digest they are said under."""
     return {
+        Finding: finding.published(findings, policy),
         Overridden: ruling.overridden,
         Frozen: ruling.frozen,
         Notice: ruling.noticed,

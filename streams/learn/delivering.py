@@ -13,12 +13,14 @@ from ..database import Connection
 from ..records import (
     CaseScored,
     DeliveryEvent,
+    Deployed,
     GateRelease,
     Registration,
     ReleaseDeployed,
     ReleaseRegistered,
     ReleaseRegisteredData,
 )
+from .recording import tell
 
 KNOWN = "SELECT body FROM releases WHERE (agent, release) = (%(agent)s, %(release)s) FOR UPDATE"
 REGISTERED = """
@@ -61,9 +63,27 @@ async def write(conn: Connection, event: DeliveryEvent, at: datetime, merge: Mer
     await conn.execute(SEEN, known)
     if isinstance(event, ReleaseDeployed):
         more = {"environment": event.data.environment, "op": event.data.op, "result": event.data.result.value}
-        return (await conn.execute(DEPLOYED, {**values, **more})).rowcount > 0
+        new = (await conn.execute(DEPLOYED, {**values, **more})).rowcount > 0
+        if new:
+            await tell(conn, _deployed(event, at))
+        return new
     assert isinstance(event, CaseScored), "there are three kinds"
     return (await conn.execute(SCORED, {**values, "case_id": event.data.case_id})).rowcount > 0
+
+
+def _deployed(event: ReleaseDeployed, at: datetime) -> Deployed:
+    data, by = event.data, event.data.decided_by
+    return Deployed(
+        agent=data.agent,
+        release=data.release,
+        environment=data.environment,
+        op=data.op,
+        result=data.result.value,
+        at=at,
+        id=f"{event.source}|{event.id}",
+        decided_by=f"{by.kind}:{by.id}" if by and by.id else by.kind if by else "",
+        url=data.url or "",
+    )
 
 
 async def _registered(conn: Connection, data: ReleaseRegisteredData, known: dict[str, Any], merge: Merge) -> bool:

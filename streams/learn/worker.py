@@ -188,17 +188,20 @@ class Learn:
                 now_s = time.monotonic()
                 if now_s - looked_s >= STANDING_S:
                     await fixing.turn(conn, now_s)
-                    await self._standing.turn(conn)
-                    if self._standing.looked is not None:
-                        await self._minding.turn(conn, *self._standing.looked)
-                    await self._series.read(conn)
-                    await self._evaluators.read(conn)
+                    await self._looked(conn)
                     looked_s = now_s
                 if not tidied_s or now_s - tidied_s >= TIDY_S:
                     await forget(conn)
                     tidied_s = now_s
         finally:
             await watching.stop()
+
+    async def _looked(self, conn: Connection) -> None:
+        await self._standing.turn(conn)
+        if self._standing.looked is not None:
+            await self._minding.turn(conn, *self._standing.looked)
+        await self._series.read(conn)
+        await self._evaluators.read(conn)
 
     async def _tell(self, conn: Connection) -> None:
         """GitHub hears of gates whose answer changed."""

@@ -91,3 +91,17 @@ class RanWith(Struct, frozen=True, omit_defaults=True):
     seen: dict[str, tuple[str, ...]] = {}  # part -> its values, the first seen first
     names: tuple[str, ...] = ()  # of releases that are implied by it
     now: str = ""  # for which of them the last minute counted; empty: for the release itself
+
+
+class Deployed(Struct, frozen=True, tag="deployed", tag_field="record", omit_defaults=True):
+    """A deployment, told to learn's own deciders."""
+
+    agent: str
+    release: str  # that goes out; of a rollback, that which is taken back
+    environment: str
+    op: str
+    result: str
+    at: datetime
+    id: str  # of the event, with its source
+    decided_by: str = ""
+    url: str = ""

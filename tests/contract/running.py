@@ -235,6 +235,13 @@ def _label(chance: Random, at: float, who: dict[str, Any]) -> r.Labelled:
     return r.Labelled(f"LLM:{who['session']}@1", f"s{chance.randrange(2000)}", flagged, bad, "ann", b.at(at))
 
 
+def _deployed(chance: Random, at: float, who: dict[str, Any]) -> r.Deployed:
+    """Many fail, of ever newer releases."""
+    op, result = chance.choice(("promote", "promote", "rollback", "abort")), chance.choice(("ok", "error"))
+    release = f"{who['release']}.{int(at) // 10}"
+    return r.Deployed(f"agent-of-{who['session']}", release, "prod", op, result, b.at(at), f"/ci|{at}")
+
+
 SAMPLES: dict[type, Any] = {
     r.Decided: _decided,
     r.Confirmed: lambda c, at, who: r.Confirmed((_name(c, who),), f"ann-{who['session']}", b.at(at)),
@@ -253,6 +260,7 @@ SAMPLES: dict[type, Any] = {
     r.SessionEnded: lambda _c, at, who: b.session_ended(at, **who),
     r.IntakeRejected: lambda c, at, who: b.intake_rejected(at, session=who["session"], reason=f"r{c.randrange(90)}"),
     r.Fact: fact,
+    r.Deployed: _deployed,
     r.Sighted: _sighted,
     r.Incident: _incident,
     r.Due: _due,

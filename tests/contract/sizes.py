@@ -15,7 +15,7 @@ import msgspec
 from contract.running import LATENESS, Runner, history, moment
 
 from streams import policy
-from streams.detect.catalogue import DETECTORS, scope_deciders, session_detectors
+from streams.detect.catalogue import DETECTORS, delivery_deciders, scope_deciders, session_detectors
 
 FILE = Path(__file__).resolve().parents[2] / "streams/detect/sizes.toml"
 POLICY = '[detectors."eval.critical"]\ncritical = ["safety"]\n[[agents]]\nmatch = ["*"]\nobjective = 0.99\nbudget_month = 50.0\n'
@@ -34,7 +34,11 @@ def sizes() -> dict[str, dict[str, int]]:
     rules = policy.parse(POLICY, "policy.toml")
     given = (rules.detectors, rules.given)
     names = {one.name for one in DETECTORS}
-    deciders = [one for one in (*session_detectors(*given), *scope_deciders(*given)) if one.name in names]
+    deciders = [
+        one
+        for one in (*session_detectors(*given), *scope_deciders(*given), *delivery_deciders(*given))
+        if one.name in names
+    ]
     return {one.name: _size(one) for one in sorted(deciders, key=lambda one: one.name)}
 
 

@@ -9,11 +9,17 @@ import pytest
 from contract.running import SAMPLES, Runner, history, moment, run
 
 from streams import policy
-from streams.detect.catalogue import DETECTORS, scope_deciders, session_deciders, session_detectors
+from streams.detect.catalogue import (
+    DETECTORS,
+    delivery_deciders,
+    scope_deciders,
+    session_deciders,
+    session_detectors,
+)
 from streams.learn.calibration import Calibration
 from streams.learn.crediting import Crediting
 from streams.learn.proposing import Proposing
-from streams.records import Fact, Finding
+from streams.records import Deployed, Fact, Finding
 from streams.respond import book
 from streams.respond.routing import BookValues, Owner
 
@@ -32,6 +38,9 @@ values_min = 1
 [detectors."cost.success_runaway"]
 sessions_min = 1
 floor = 0.01
+[detectors."version.distribution"]
+releases_max = 1
+for_s = 60
 [[agents]]
 match = ["*"]
 objective = 0.99
@@ -46,7 +55,13 @@ VALUES = BookValues(owners=OWNERS, controls={"tool.repeated_error": "throttle"})
 def registry() -> list[Any]:
     rules = policy.parse(POLICY, "policy.toml")
     given = (rules.detectors, rules.given)
-    found = (*session_detectors(*given), *session_deciders(*given), *scope_deciders(*given), *book.deciders(VALUES))
+    found = (
+        *session_detectors(*given),
+        *session_deciders(*given),
+        *scope_deciders(*given),
+        *delivery_deciders(*given),
+        *book.deciders(VALUES),
+    )
     found += (Crediting(), Calibration(rules.calibration.starts), Proposing(THRESHOLDS))
     return list({type(one): one for one in found}.values())  # those that share a memory are also tested alone
 
@@ -218,7 +233,7 @@ def test_the_same_trouble_has_one_fingerprint_over_sessions_releases_and_days(de
     assert prints(), (
         "the samples never make it say anything: give SAMPLES in tests/contract/running.py what it looks for"
     )
-    if Fact not in decider.reads:
+    if not {Fact, Deployed} & set(decider.reads):
         assert prints() == prints(session="another", release="8")
     else:
         assert prints() == prints(release="8")

@@ -13,6 +13,9 @@ from streams import records as r
 
 HOUR = 3600.0
 POLICY = """
+[detectors."version.distribution"]
+releases_max = 1
+for_s = 60
 [detectors."eval.critical"]
 critical = ["safety"]
 [detectors."telemetry.gap"]
