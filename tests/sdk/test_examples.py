@@ -12,6 +12,7 @@ import pytest
 from respond.outside import rows, until
 from sdk.site import TOKEN, everything, message, press
 
+from streams import topics
 from streams.database import connect
 from streams.learn.recording import tell
 from streams.records import ControlAsked, Scope
@@ -54,6 +55,7 @@ async def posted(slack) -> bool:
     [("approve", "refunded, approved by ada"), ("refuse", "not done: refund.create was not approved: denied by ada")],
 )
 async def test_the_careful_agent_does_what_the_person_says(book, slack, kafka, button, outcome) -> None:
+    await topics.ensure(kafka, 1)
     async with everything(book, slack) as pages:
         agent = await start("agent_asks.py", pages, TOKEN, kafka)
         await until(lambda: posted(slack), 30, "the question")
@@ -62,6 +64,7 @@ async def test_the_careful_agent_does_what_the_person_says(book, slack, kafka, b
 
 
 async def test_the_careful_agent_stops_when_somebody_has_paused_it(book, slack, kafka) -> None:
+    await topics.ensure(kafka, 1)
     async with everything(book, slack) as pages:
         pause = ControlAsked(
             id="p1", scope=Scope("agent", "refund-bot"), want="pause", at=datetime.now(UTC), actor="ada"
@@ -75,3 +78,13 @@ async def test_the_careful_agent_stops_when_somebody_has_paused_it(book, slack, 
         await until(paused, what="the control")
         agent = await start("agent_asks.py", pages, TOKEN, kafka)
         assert (await ended(agent)).startswith("stopped: halted by agent:refund-bot")
+
+
+async def test_what_readme_shows_runs_as_it_stands(tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("from Python\n")[2].partition("```python\n")[2].partition("```")[0]
+    program = tmp_path / "shown.py"
+    program.write_text(shown)
+    told = await ended(await start(str(program)))
+    kinds = [json.loads(line)["type"] for line in told.splitlines()]
+    assert kinds == [f"agent.{kind}.v1" for kind in ("session.started", "llm.called", "tool.called", "session.ended")]
