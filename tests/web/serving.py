@@ -66,9 +66,9 @@ async def living(app):
 
 
 @asynccontextmanager
-async def serving(database, *, token=TOKEN, registry=None, **given):
+async def serving(database, *, token=TOKEN, registry=None, policy=None, **given):
     settings = Settings(database=database, token=Secret(token), **given)
-    app = create(settings, policies.load(), registry or CollectorRegistry())
+    app = create(settings, policy or policies.load(), registry or CollectorRegistry())
     transport = httpx.ASGITransport(app)
     async with (
         living(app),
