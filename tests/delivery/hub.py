@@ -27,10 +27,19 @@ VALUES = gate_values(policies.load().gates, "default", "sha256:0", "http://local
 def hook(kind="rule", run=7001, **given):
     at = given.pop("at", datetime.now(UTC))
     known = {"run": str(run), "target": TARGET} if kind == "rule" else {}
+    usual = {"repository": REPOSITORY, "gate": "promotion", "agent": AGENT, "release": SHA, "environment": "prod"}
     return Hook(
-        id=f"github:{kind}:{run}", kind=kind, repository=REPOSITORY, gate="promotion", agent=AGENT, release=SHA,
-        environment="prod", at=at, sha=SHA, installation=9, **{**known, **given},
-    )  # fmt: skip
+        **{
+            "id": f"github:{kind}:{run}",
+            "kind": kind,
+            "at": at,
+            "sha": SHA,
+            "installation": 9,
+            **usual,
+            **known,
+            **given,
+        }
+    )
 
 
 class Hub:

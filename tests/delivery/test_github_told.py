@@ -1,17 +1,28 @@
 """What GitHub hears of a gate: one answer for each deployment, notes on change alone, a check that follows the state."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from delivery.gated import decision
+from delivery.gated import ALLOWED, BLOCKED, TICKET, UNKNOWN, decision
 from delivery.hub import LONG_AGO, REPOSITORY, SHA, TARGET, TOKEN, hook, hub
+from prometheus_client import CollectorRegistry
 
+from streams import policy as policies
 from streams.database import migrate
+from streams.learn import outgoing
 from streams.learn.callbacks import TEXT_MAX, callback, text
+from streams.learn.calling import counter
+from streams.learn.gates import decide
+from streams.learn.inputs import Index
+from streams.learn.standing import Standing
+from streams.learn.values import gate_values
 from streams.records import Reason, Told
 from streams.sandbox.faults import Fault
 from streams.sandbox.github import SandboxGitHub
+from streams.settings import Secret, Settings
+from streams.web.github import keep
 
 RULE = "/repos/*/*/actions/runs/*/deployment_protection_rule"
 CHECKS = "/repos/*/*/check-runs"
@@ -266,3 +277,32 @@ def test_a_check_says_nothing_while_nothing_changed():
     one, now = hook("check"), datetime.now(UTC)
     said = callback(one, Told(), decision("hold"), now)
     assert callback(one, said.told, decision("hold"), now) is None
+
+
+async def test_from_the_webhook_to_the_approval_by_the_gate_itself(site):
+    """The web role writes down who asks; learn looks at its gates, and says what they answer."""
+    github = SandboxGitHub(token=TOKEN)
+    address = await github.start()
+    settings = Settings(github_url=address, github_token=Secret(TOKEN), github_webhook_secret=Secret("s"))
+    values = gate_values(policies.load().gates, "default", "sha256:0", "http://localhost:8080", {})
+    standing = Standing(values, (Index, decide), "tocsin.gates", CollectorRegistry())
+    outside = outgoing.github(settings)
+    calling = outgoing.calling(outside, settings, values, standing, counter(CollectorRegistry()))
+    runs = {release: github.deploy(REPOSITORY, TARGET, SHA, release) for release in (ALLOWED, BLOCKED, UNKNOWN)}
+    for release, run in runs.items():
+        await keep(site.conn, hook(run=run.id, release=release))
+    assert await calling.turn(site.conn) == 0  # learn has not looked yet
+    await standing.turn(site.conn)
+    await calling.turn(site.conn)
+    assert {release: run.state for release, run in runs.items()} == {
+        ALLOWED: "approved",
+        BLOCKED: "rejected",
+        UNKNOWN: "waiting",
+    }
+    assert TICKET in runs[BLOCKED].reviews[0].comment
+    for run in runs.values():
+        name = re.search(r"/v1/decisions/([\w-]+)>", run.reviews[0].comment)[1]
+        assert (await site.client.get(f"/v1/decisions/{name}")).json()["decision_id"] == name
+    await outside.close()
+    await github.stop()
+    assert outgoing.wanted(settings) and not outgoing.wanted(Settings(github_token=Secret(TOKEN)))
