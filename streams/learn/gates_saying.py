@@ -77,7 +77,8 @@ def _span(minutes: float) -> str:
 
 def summary(state: GateState, reasons: Sequence[Reason], inputs: GateInputs) -> str:
     """`reasons` as all rules gave them."""
-    deciding = [one for one in reasons if one.effect == state and "overridden_by" not in one.detail]
+    same = [one for one in reasons if one.effect == state]
+    deciding = [one for one in same if "overridden_by" not in one.detail] or same
     if state == "block":
         return _blocked(deciding)
     if state == "hold":
