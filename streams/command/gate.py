@@ -79,10 +79,10 @@ def _pairs(agents: tuple[str, ...], releases: tuple[str, ...]) -> list[tuple[str
             raise click.UsageError("--agent and --release come in pairs: give both equally often")
         return list(zip(agents, releases, strict=True))
     pairs = [(agent, release) for agent, _, release in (one.partition("=") for one in agents)]
-    if wrong := next((agent for agent, release in pairs if not agent or not release), None):
-        raise click.UsageError(f"no release of {wrong}: give --release, or --agent {wrong}=2026.11.2")
     if not all(agent for agent, _ in pairs):
         raise click.UsageError("an --agent has no name")
+    if wrong := next((agent for agent, release in pairs if not release), None):
+        raise click.UsageError(f"no release of {wrong}: give --release, or --agent {wrong}=2026.11.2")
     return pairs
 
 

@@ -102,7 +102,7 @@ def report(days: int, url: str | None, as_json: bool) -> None:
 
 
 def _explained(found: dict[str, Any]) -> str:
-    if not found:
+    if "decision" not in found:
         return ""
     decision = found["decision"]
     lines = [
