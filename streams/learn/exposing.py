@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -92,10 +93,11 @@ class Exposing:
 
     def __init__(self, generation: int, look: Look | None = None) -> None:
         self._generation, self._look = generation, look
+        self._seen: dict[tuple[str, str], datetime] = {}  # release -> the first minute that was written down
 
     async def write(self, conn: Connection, record: Exposure) -> None:
         """Inside the caller's transaction. A minute said again after a crash is the same, so the larger counts stand."""
-        place = {
+        place: dict[str, Any] = {
             "agent": record.agent,
             "release": await self._counts_for(conn, record),
             "environment": record.environment,
@@ -108,12 +110,16 @@ class Exposing:
         values = {**place, **after._asdict(), "more": Jsonb(msgspec.to_builtins(after.more))}
         if row is None or after != before:
             await conn.execute(MINUTE, values)
-        sums = {**place, "sessions": after.sessions - before.sessions, "bad": after.bad - before.bad}
-        await conn.execute(SUMS, sums)
+        if row is None or after[:2] != before[:2]:
+            sums = {**place, "sessions": after.sessions - before.sessions, "bad": after.bad - before.bad}
+            await conn.execute(SUMS, sums)
         if more := _sums(before, after):
             async with conn.cursor() as cursor:
                 await cursor.executemany(MORE_SUMS, [{**place, **one} for one in more])
-        await conn.execute(SEEN, place)
+        seen = self._seen.get((record.agent, place["release"]))
+        if seen is None or record.minute < seen:
+            await conn.execute(SEEN, place)
+            self._seen[record.agent, place["release"]] = record.minute
 
     async def _counts_for(self, conn: Connection, record: Exposure) -> str:
         """The release itself, or one that it implies; the one for which the minute was counted already, if it was."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -100,3 +102,10 @@ def test_a_kafka_that_is_away_has_taken_nothing_and_that_is_said() -> None:
     assert b"say it again" in answer.stderr
     assert b"Traceback" not in answer.stderr
     assert answer.stdout == b""
+
+
+def test_the_events_that_the_readme_shows_are_valid() -> None:
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = [one for one in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "release.registered.v1" in one]
+    said = [decoded(one.encode()) for one in re.split(r"\n(?=\{)", block.strip())]
+    assert [one.data.release for one in said] == ["2026.11.2", "2026.11.2"]

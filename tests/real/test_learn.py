@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -218,3 +220,35 @@ async def test_what_ci_sends_that_cannot_be_read_is_a_dead_letter(role):
         return bool(await role.rows("SELECT key FROM publish WHERE topic = 'tocsin.deadletters'"))
 
     await role.until(letters, True)
+
+
+async def test_what_a_pipeline_says_of_its_releases_is_acknowledged_and_reaches_learn(role):
+    """Twice by the same run: once counted."""
+    agent = f"bot-{role.settings.generation}-{time.time_ns()}"
+    run_ = {"GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_REPOSITORY": "org/bot"}
+    given = {key: value for key, value in os.environ.items() if not key.startswith(("TOCSIN_", "GITHUB_"))}
+    given |= {"TOCSIN_KAFKA": role.settings.kafka, **run_}
+
+    async def tocsin(*arguments):
+        command = [sys.executable, "-m", "streams", "release", *arguments, "--agent", agent, "--release", "9.4"]
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, env=given, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    said = await tocsin("register", "--parent", "9.3", "--fixes", "AGT-412")
+    assert said == await tocsin("register", "--parent", "9.3", "--fixes", "AGT-412")
+    for _ in range(2):
+        await tocsin("deployed", "--op", "rollback", "--result", "error")
+    role.start()
+
+    async def known():
+        where = f"WHERE agent = '{agent}'"
+        rows = await role.rows(f"SELECT release, parents FROM releases {where} AND registered_at IS NOT NULL")
+        deployed = await role.rows(f"SELECT op FROM deployments {where}")
+        found = await role.rows("SELECT value FROM publish WHERE topic LIKE 'tocsin.findings%' ORDER BY id")
+        subjects = [msgspec.json.decode(row[0], type=Finding).subject["agent"] for row in found]
+        return rows, deployed, subjects.count(agent)
+
+    await role.until(known, ([("9.4", ["9.3"])], [("rollback",)], 1))
