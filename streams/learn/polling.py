@@ -144,25 +144,30 @@ class Polling:
                 same.append(one.incident)
             else:
                 changed.append(Changed(one, read, known))
-        said: list[Outcome] = []
+        heard: list[tuple[Changed, Heard, list[Outcome]]] = []
         for start in range(0, len(changed), AT_ONCE):
             few = changed[start : start + AT_ONCE]
-            for each, comments in zip(few, await asyncio.gather(*map(self._comments, few)), strict=True):
-                said += await self._changed(conn, each, comments)
+            heard += zip(few, *zip(*await asyncio.gather(*map(self._said, few)), strict=True), strict=True)
+        beside = [outcome for _, _, said in heard for outcome in said]
+        written = [outcome for each in heard for outcome in await self._written(conn, each, beside)]
         await conn.execute(SAME, [same])
         await self._missing(conn, [one for one in watched if found[one.name] is None])
-        return said
+        return written
 
-    async def _comments(self, of: Changed) -> list[Comment]:
-        touched = not of.one.turn or of.read.updated != of.one.updated
-        return await self._reader.comments(of.read) if touched else []
-
-    async def _changed(self, conn: Connection, of: Changed, comments: Sequence[Comment]) -> list[Outcome]:
+    async def _said(self, of: Changed) -> tuple[Heard, list[Outcome]]:
         """What was said in comments and by the ticket itself, in the order in which it was said."""
-        one, read, known = of
+        one, read, _ = of
+        touched = not one.turn or read.updated != one.updated
+        comments = await self._reader.comments(read) if touched else []
         heard = self._judge.heard(one.incident, comments, one.heard)
         stated = await self._stated(one, read, in_words=bool(heard.outcomes))
-        said = sorted([*heard.outcomes, *([stated] if stated else [])], key=lambda outcome: outcome.at)
+        return heard, sorted([*heard.outcomes, *([stated] if stated else [])], key=lambda outcome: outcome.at)
+
+    async def _written(
+        self, conn: Connection, of: tuple[Changed, Heard, list[Outcome]], beside: Sequence[Outcome]
+    ) -> list[Outcome]:
+        """`beside`: all that was said in this turn."""
+        (one, read, known), heard, said = of
         state = (read.status, read.updated, Jsonb(heard.heard), known.done, known.outcome, known.fixed_in, known.detail)
         row = (one.incident, one.reference, read.id, read.key, *state, one.turn)
         async with conn.transaction():
@@ -172,7 +177,7 @@ class Polling:
                 await moved(conn, one, read.key)
             for notice in heard.notices:
                 await put(conn, notice)
-            return [await self._recorder.record(conn, outcome) for outcome in said]
+            return [await self._recorder.record(conn, outcome, beside) for outcome in said]
 
     async def _stated(self, one: Watched, read: TicketRead, *, in_words: bool) -> Outcome | None:
         now = datetime.now(UTC)

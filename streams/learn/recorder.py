@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -95,15 +95,18 @@ class Recorder:
         """The person whom Slack knows by this number."""
         return self._rules.in_slack(number, name)
 
-    async def record(self, conn: Connection, given: Outcome) -> Outcome:
-        """All or nothing, in the caller's transaction if there is one. Answers the outcome as it was written down."""
+    async def record(self, conn: Connection, given: Outcome, beside: Sequence[Outcome] = ()) -> Outcome:
+        """All or nothing, in the caller's transaction if there is one. Answers the outcome as it was written down.
+
+        `beside`: what is known already to be written down next. A crowd is one from its first decision on then.
+        """
         async with conn.transaction():
             dependency, before = await _before(conn, given.incident)
             outcome = self._rules.complete(given, dependency, before)
             if outcome.reopened or outcome.source in BY_NOBODY:
                 await record_outcome(conn, self._topic, outcome)
                 return outcome
-            outcome, others = await self._counted(conn, outcome)
+            outcome, others = await self._counted(conn, outcome, beside)
             if outcome.outcome == "false_positive":
                 wanting = await _wanting(conn, outcome.incident)
                 outcome = replace(outcome, pressed=self._rules.pressed(outcome, wanting))
@@ -130,12 +133,16 @@ class Recorder:
                 await tell(conn, replace(given, incidents=bulk))
         return (*bulk, *(one.incident for one in pressed))
 
-    async def _counted(self, conn: Connection, outcome: Outcome) -> tuple[Outcome, list[Outcome]]:
+    async def _counted(
+        self, conn: Connection, outcome: Outcome, beside: Sequence[Outcome]
+    ) -> tuple[Outcome, list[Outcome]]:
         """In bulk or not, and those before it that turn out to have been the beginning of it: they are said again."""
         await conn.execute(ALONE, [outcome.actor])
         bounds = (outcome.at - MINUTE, outcome.at + MINUTE, outcome.incident, CROWD_MAX)
         rows = await (await conn.execute(BESIDE, [outcome.actor, *bounds])).fetchall()
-        crowd = self._rules.crowd(outcome, [(name, at) for name, at, _, _ in rows])
+        same = [one for one in beside if self._rules.typed(one.actor) == outcome.actor and not one.reopened]
+        together = {one.incident: one.at for one in same} | {name: at for name, at, _, _ in rows}
+        crowd = self._rules.crowd(outcome, together.items())
         if outcome.incident not in crowd:
             return outcome, []
         first = [body for name, _, bulk, body in rows if name in crowd and not bulk]

@@ -35,6 +35,7 @@ class Click(NamedTuple):
     name: str
     user_team: str
     channel: str
+    trigger: str = ""  # lets us open a window, for three seconds
 
 
 def clicks(payload: Any) -> list[Click]:
@@ -94,6 +95,7 @@ def _click(payload: dict[str, Any], action: dict[str, Any]) -> Click:
         name=printable(_text(user, "username") or _text(user, "name") or number),
         user_team=_text(user, "team_id") or _text(_part(payload, "team"), "id"),
         channel=_text(_part(payload, "channel"), "id") or _text(container, "channel_id"),
+        trigger=_text(payload, "trigger_id"),
     )
 
 

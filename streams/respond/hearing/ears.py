@@ -17,7 +17,7 @@ from ...database import Connection
 from ...learn.recorder import Recorder
 from ...records import NotDone, Outcome, Refused, Unknown
 from ..receivers.slack_wire import Wire
-from . import further
+from . import further, views
 from .clicks import Click, Nonsense, clicks, printable, record
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ class Reply(NamedTuple):
     channel: str
     user: str
     text: str
+    trigger: str = ""  # a window is opened with it, if it can be; otherwise the text is said
+    view: dict[str, Any] | None = None
 
 
 class Ears:
@@ -67,16 +69,17 @@ class Ears:
         self, conn: Connection, payload: Any, source: str, once: Callable[[], Awaitable[None]] | None = None
     ) -> list[Reply]:
         """All or nothing; raises Nonsense, NotNow. `once` runs in the same transaction, before anything is written."""
-        found = [await self._named(click) for click in clicks(payload)]
+        window = views.submitted(payload)
+        found = [window.click] if window else [await self._named(click) for click in clicks(payload)]
         team = await self._own_team() if found else ""
         results, replies = [], []
         async with conn.transaction():
             if once is not None:
                 await once()
             for click in found:
-                result, text = await self._click(conn, click, team)
+                result, text = await self._click(conn, click, team, window)
                 results.append(result)
-                replies += [Reply(click.channel, click.user, text)] if text and click.channel else []
+                replies += [_reply(click, text)] if text and click.channel else []
         for result in results:
             self.count(source, result)
         await self.tidy(conn)
@@ -85,17 +88,27 @@ class Ears:
     async def reply(self, replies: Sequence[Reply]) -> None:
         """Best effort."""
         for one in replies if self._wire is not None else ():
+            if one.view is not None and await self._opened(one):
+                continue
             answer = await self._wire.call(  # type: ignore[union-attr]
                 lambda slack, one=one: slack.chat_postEphemeral(channel=one.channel, user=one.user, text=one.text)  # type: ignore[misc]
             )
             if not isinstance(answer, dict):
                 log.warning("a reply to a press could not be given: %s", answer.why)
 
+    async def _opened(self, one: Reply) -> bool:
+        answer = await self._wire.call(  # type: ignore[union-attr]
+            lambda slack: slack.views_open(trigger_id=one.trigger, view=one.view)  # type: ignore[arg-type]
+        )
+        return isinstance(answer, dict)
+
     async def close(self) -> None:
         if self._wire is not None:
             await self._wire.close()
 
-    async def _click(self, conn: Connection, click: Click, team: str) -> tuple[str, str]:
+    async def _click(
+        self, conn: Connection, click: Click, team: str, window: views.Submission | None = None
+    ) -> tuple[str, str]:
         if click.user_team != team:
             return "stranger", STRANGER
         if click.action in further.ACTIONS:
@@ -112,15 +125,17 @@ class Ears:
             return "elsewhere", ELSEWHERE
         try:
             click = click._replace(name=self._recorder.in_slack(click.user, click.name))
-            said = record(click, fingerprint, datetime.now(UTC))
+            now = datetime.now(UTC)
+            said = views.outcome(window._replace(click=click), now) if window else record(click, fingerprint, now)
         except Nonsense:
             return "garbage", GARBLED
         if not await first(conn, "slack", click.key):
             return "again", ""
         if isinstance(said, Outcome):
             await self._recorder.record(conn, said)
-        else:
-            await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [msgspec.json.encode(said).decode()])
+            asked = window is None and not said.reopened and said.outcome in views.FIELDS
+            return "heard", views.more(said.outcome) if asked else ""
+        await conn.execute("INSERT INTO inbox (record) VALUES (%s)", [msgspec.json.encode(said).decode()])
         return "heard", ""
 
     async def _named(self, click: Click) -> Click:
@@ -153,6 +168,14 @@ class Ears:
         if not self._tidied or now - self._tidied > TIDY_S:
             self._tidied = now
             await conn.execute(FORGOTTEN, [KEPT_S, TIDY_MAX])
+
+
+def _reply(click: Click, text: str) -> Reply:
+    """An outcome that was pressed is written down already; the window asks what belongs to it."""
+    outcome = click.chosen if click.action == "outcome" else click.action
+    asked = click.trigger and outcome in views.FIELDS and text == views.more(outcome)
+    view = views.view(outcome, click.incident, click.channel) if asked else None  # type: ignore[arg-type]
+    return Reply(click.channel, click.user, text, click.trigger if view else "", view)
 
 
 async def first(conn: Connection, source: str, key: str) -> bool:

@@ -15,6 +15,7 @@ from streams.sandbox.slack.call import Call
 from streams.sandbox.slack.shapes import APP, bare
 from streams.sandbox.slack.sockets import Sockets
 from streams.sandbox.slack.state import TEAM, Channel, Message, Person, Workspace
+from streams.sandbox.slack.views import View, Windows, filled
 
 ANSWER_S_MAX = 3.0
 
@@ -38,12 +39,31 @@ class Interaction:
         self.url: str | None = None
         self.secret: str | None = None
         self.presses: list[Press] = []
+        self.windows = Windows()
         self._workspace, self._sockets = workspace, sockets
 
     async def press(self, place: tuple[Channel, Message], action_id: str, person: Person, chosen: str = "") -> Press:
         """Raises NothingThere."""
         channel, message = place
         payload = self._payload(channel, message, _pressed(message, action_id, chosen), person)
+        return await self.send(payload)
+
+    async def submit(self, view: View, **given: str) -> Press:
+        """The person to whom it was shown fills it in; `given` by block."""
+        person = self._workspace.people[view.user]
+        state = {"values": filled(view, given)}
+        payload = {
+            "type": "view_submission",
+            "team": {"id": TEAM, "domain": "sandbox"},
+            "user": {"id": person.id, "username": person.name, "name": person.name, "team_id": person.team},
+            "api_app_id": APP,
+            "token": "verification-token-of-old",
+            "trigger_id": self.windows.trigger(person.id),
+            "view": {"id": view.id, "team_id": TEAM, **view.body, "state": state, "hash": f"{time.time():.6f}"},
+            "response_urls": [],
+            "is_enterprise_install": False,
+            "enterprise": None,
+        }
         return await self.send(payload)
 
     async def send(self, payload: dict[str, Any]) -> Press:
@@ -89,7 +109,7 @@ class Interaction:
             "container": {
                 "type": "message", "message_ts": message.ts, "channel_id": channel.id, "is_ephemeral": False, **thread,
             },
-            "trigger_id": f"{time.time_ns()}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}",
+            "trigger_id": self.windows.trigger(person.id),
             "team": {"id": TEAM, "domain": "sandbox"},
             "enterprise": None,
             "is_enterprise_install": False,

@@ -111,6 +111,8 @@ class SandboxSlack:
                     {"ok": True, **await self.sockets.open_connection(f"{request.scheme}://{request.host}")}
                 )
             self._check(request, given, self._token)
+            if name == "views.open":
+                return self._scoped(answered({"ok": True, **await self.interaction.windows.open(call)}))
             if name not in METHODS:
                 raise Refused("unknown_method", req_method=name)
             return self._scoped(await self._allowed(name, call))
