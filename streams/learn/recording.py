@@ -87,7 +87,8 @@ async def tell(conn: Connection, record: Struct) -> None:
 
 
 async def forget(conn: Connection) -> None:
-    """Old minutes (their sums stay) and old decisions (the last of each release stays)."""
+    """Old minutes (their sums stay), old decisions (the last of each release stays) and old questions."""
+    await conn.execute("DELETE FROM approvals WHERE state <> 'pending' AND expires_at < now() - interval '90 days'")
     await conn.execute("DELETE FROM exposure WHERE minute < now() - interval '90 days'")
     await conn.execute("DELETE FROM judged WHERE minute < now() - interval '90 days'")
     await conn.execute("DELETE FROM audits WHERE at < now() - interval '90 days'")
