@@ -59,10 +59,7 @@ BODY_BYTES_MAX = 64 * 1024
 def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> Litestar:
     """The application. It opens its connections when it starts, and starts without a database too."""
     pool = _pool(settings.database)
-    values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
-    house = Gatehouse(
-        pool, values, (Index, decide), topic=topics.GATES.name, registry=registry, choosing=choosing(policy)
-    )
+    house = _house(settings, policy, pool, registry)
     keys = Keys(settings.token)
     recorder = Recorder(topics.OUTCOMES.name, outcomes.Rules(Persons(policy.people), policy.calibration.bulk_max))
     shop = Shop(pool, house, keys, _sinks(settings, policy), recorder)
@@ -73,17 +70,8 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     ears = Ears(wire, settings.slack_team, recorder, registry)
     ears.hold_s = policy.breaker.person_s
     intake = Intake(settings.kafka, topics.EVENTS.name) if settings.kafka else None
-    static = create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False)
     app = Litestar(
-        route_handlers=[
-            Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
-            Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
-            Router("/", route_handlers=[*hooks.HANDLERS, *pagerduty.HANDLERS]),
-            Router("/", route_handlers=releases.HANDLERS, dependencies={"graphs": _given(_graphs)}),
-            Router("/", route_handlers=[*flagger.HANDLERS, *github.HANDLERS, *ofrep.HANDLERS]),
-            Router("/", route_handlers=[*controls.HANDLERS, *control_pages.HANDLERS]),
-            static,
-        ],
+        route_handlers=_routers(),
         dependencies={
             "shop": Provide(lambda: shop, sync_to_thread=False),
             "bench": Provide(lambda: Bench(judged), sync_to_thread=False),
@@ -100,11 +88,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
                 "door": keys,
                 "house": house,
                 "control_words": changed,
-                "flagger": flagger.Flagger(house.answer, shop.recorded, settings.flagger_token, registry),
-                "flags": ofrep.Flags(shop, flags.Request, flags.evaluate, flags.evaluate_all, flagd.document),
-                "github": github.GitHubHooks(settings, shop, ears, policy.repositories, values),
-                "hooks": hooks.Hooks(settings, shop, ears),
-                "pagerduty": pagerduty.PagerDutyHooks(settings, shop, ears),
+                **_asked(settings, policy, shop, ears, registry),
                 "reading": None,
                 "taking": intake,
                 "approve_s": policy.breaker.approve_s,
@@ -118,6 +102,36 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     # Around everything, so that what is not found goes out guarded too.
     app.asgi_handler = Guard(app.asgi_handler, hosts(settings.web_host, settings.web_url, settings.web_names))
     return app
+
+
+def _house(settings: Settings, policy: Policy, pool: Pool, registry: CollectorRegistry) -> Gatehouse:
+    values = gate_values(policy.gates, policy.name, policy.digest, settings.pages, policy.calibration.starts)
+    return Gatehouse(
+        pool, values, (Index, decide), topic=topics.GATES.name, registry=registry, choosing=choosing(policy)
+    )
+
+
+def _routers() -> list[Any]:
+    return [
+        Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
+        Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
+        Router("/", route_handlers=[*hooks.HANDLERS, *pagerduty.HANDLERS]),
+        Router("/", route_handlers=releases.HANDLERS, dependencies={"graphs": _given(_graphs)}),
+        Router("/", route_handlers=[*flagger.HANDLERS, *github.HANDLERS, *ofrep.HANDLERS]),
+        Router("/", route_handlers=[*controls.HANDLERS, *control_pages.HANDLERS]),
+        create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False),
+    ]
+
+
+def _asked(settings: Settings, policy: Policy, shop: Shop, ears: Ears, registry: CollectorRegistry) -> dict[str, Any]:
+    """What other systems ask and tell us."""
+    return {
+        "flagger": flagger.Flagger(shop.gatehouse.answer, shop.recorded, settings.flagger_token, registry),
+        "flags": ofrep.Flags(shop, flags.Request, flags.evaluate, flags.evaluate_all, flagd.document),
+        "github": github.GitHubHooks(settings, shop, ears, policy.repositories, shop.gatehouse.gates),
+        "hooks": hooks.Hooks(settings, shop, ears),
+        "pagerduty": pagerduty.PagerDutyHooks(settings, shop, ears),
+    }
 
 
 def _graphs() -> releases.Shelf:
