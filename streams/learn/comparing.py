@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
 from ..database import Connection
@@ -49,19 +49,26 @@ WITH first AS (
 )
 """
 PACE = f"""{MINUTES}
-SELECT COALESCE(sum(sessions), 0)::bigint, count(DISTINCT minute), min(minute) FILTER (WHERE mine AND sessions > 0),
-    max(minute) FILTER (WHERE mine),
+SELECT min(minute) FILTER (WHERE mine AND sessions > 0), max(minute) FILTER (WHERE mine),
     COALESCE(sum(sessions) FILTER (WHERE mine
         AND minute > (SELECT max(minute) FROM minutes WHERE mine) - interval '1 hour'), 0)::bigint
 FROM minutes
 """  # noqa: S608 - no value in it
-WINDOWS = f"""{MINUTES}, windows AS (
-    SELECT date_bin(%(width)s, minute, '2000-01-01Z') AS at,
+# A window ends once the smaller arm has had so many sessions, or the hours are over: counts of sessions alone say where.
+WINDOWS = f"""{MINUTES}, both_arms AS (
+    SELECT minute, date_bin(%(span)s, minute, '2000-01-01Z') AS bin,
         COALESCE(sum(sessions) FILTER (WHERE mine), 0)::bigint AS mine,
         COALESCE(sum(bad) FILTER (WHERE mine), 0)::bigint AS bad,
         COALESCE(sum(sessions) FILTER (WHERE NOT mine), 0)::bigint AS theirs,
         COALESCE(sum(bad) FILTER (WHERE NOT mine), 0)::bigint AS their_bad
-    FROM minutes GROUP BY 1
+    FROM minutes GROUP BY minute
+), placed AS (
+    SELECT *, div(LEAST(sum(mine) OVER so_far - mine, sum(theirs) OVER so_far - theirs), %(thin)s) AS place
+    FROM both_arms WINDOW so_far AS (PARTITION BY bin ORDER BY minute)
+), windows AS (
+    SELECT min(minute) AS at, max(minute) AS last, sum(mine)::bigint AS mine, sum(bad)::bigint AS bad,
+        sum(theirs)::bigint AS theirs, sum(their_bad)::bigint AS their_bad
+    FROM placed GROUP BY bin, place
 ), both_ran AS (SELECT * FROM windows WHERE mine > 0 AND theirs > 0)
 """  # noqa: S608
 CELLS = f"""{WINDOWS}
@@ -75,7 +82,7 @@ SHARES = f"""{WINDOWS}, declared AS (
     FROM deployments WHERE (agent, release, environment) = (%(agent)s, %(release)s, %(environment)s) AND result = 'ok'
 )
 SELECT share, sum(mine)::bigint, sum(theirs)::bigint FROM both_ran
-JOIN declared ON both_ran.at >= since + %(waver)s AND both_ran.at + %(width)s <= until
+JOIN declared ON both_ran.at >= since + %(waver)s AND both_ran.last < until
 WHERE share > 0 AND share < 1 GROUP BY share ORDER BY share LIMIT %(most)s
 """  # noqa: S608
 MEASURES = """
@@ -95,19 +102,19 @@ GROUP BY what
 """
 
 
-class Paced(NamedTuple):
-    sessions: int
-    minutes: int
-    first: datetime | None
-    last: datetime | None
-    lately: int
+class Cut(NamedTuple):
+    """How windows are cut, and which of their shares are taken together."""
+
+    span: timedelta
+    thin: int
+    steps: int
 
 
 class Comparisons:
     """Those counted last, kept for as long as nothing about them changed."""
 
-    def __init__(self, width: Any, steps: int, measures: Sequence[str] = ()) -> None:
-        self._width, self._steps, self._measures = width, steps, list(measures)
+    def __init__(self, cut: Cut, measures: Sequence[str] = ()) -> None:
+        self._cut, self._measures = cut, list(measures)
         self._kept: dict[tuple[str, ...], tuple[Any, GateComparison]] = {}
 
     async def read(self, conn: Connection, pairs: Sequence[Any], sums: Sums, deployed: int) -> list[GateComparison]:
@@ -128,12 +135,12 @@ class Comparisons:
             "environment": pair.environment,
             "baseline": pair.baseline,
         }
-        pace = Paced(*await _one(conn, PACE, asked))
-        if pace.first is None or pace.last is None:
+        first, last, lately = await _one(conn, PACE, asked)
+        if first is None:
             return GateComparison(**asked)
-        given = {**asked, "width": self._width(pace.sessions, pace.minutes), "steps": self._steps, "waver": WAVER}
+        given = {**asked, **self._cut._asdict(), "waver": WAVER}
         rows = await _all(conn, CELLS, given)
-        minutes = min(60.0, (pace.last - pace.first) / MINUTE + 1)
+        minutes = min(60.0, (last - first) / MINUTE + 1)
         ended = dict(await _all(conn, ENDED, asked))
         return GateComparison(
             **asked,
@@ -143,10 +150,10 @@ class Comparisons:
             baseline_bad=sum(row[5] for row in rows),
             cells=tuple(_cell(*row) for row in rows if row[0] is not None),
             shares=tuple(GateShare(*row) for row in await _all(conn, SHARES, {**given, "most": TOLD_MAX})),
-            measures=await self._measured(conn, {**asked, "first": pace.first}) if self._measures else {},
+            measures=await self._measured(conn, {**asked, "first": first}) if self._measures else {},
             ended=int(ended.get("ended", 0)),
             evaluated=int(ended.get("evaluated", 0)),
-            per_minute=pace.lately / minutes,
+            per_minute=lately / minutes,
         )
 
     async def _measured(self, conn: Connection, asked: dict[str, Any]) -> dict[str, tuple[Measure, Measure]]:

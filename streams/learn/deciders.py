@@ -42,14 +42,14 @@ from .approvals import Approvals
 from .calibration import Calibration
 from .cases import Cases, case_id
 from .commanding import Commanding
-from .comparing import Comparisons
+from .comparing import Comparisons, Cut
 from .controls import Controls
 from .crediting import Crediting
 from .desks import Values as BreakerValues
 from .fixing import Rules as Proving
 from .lineage import Graph
 from .overriding import Freezing, Overriding
-from .pairing import STEPS, pairs, width
+from .pairing import SPAN, STEPS, THIN, pairs
 from .powers import Powers
 from .proposing import Proposing
 from .reading import Choosing
@@ -120,7 +120,7 @@ def writers(commanding: Commanding, findings: str = topics.FINDINGS.name, policy
 def choosing(policy: Policy) -> Choosing:
     """Which releases gates see compared, and how."""
     measures = sorted({name for gate in policy.gates.values() for name in gate.measures})
-    return Choosing(pairs, Comparisons(width, STEPS, measures))
+    return Choosing(pairs, Comparisons(Cut(SPAN, THIN, STEPS), measures))
 
 
 def proving(policy: Policy) -> Proving:

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from ..records import GateCell, GateComparison, GateServing
 
 CANDIDATES_MAX = 3  # of an agent in an environment: its newest releases; others are counted once somebody asks
 PAIRS_MAX = 500
 STEPS = 20  # shares whose odds differ by less than a twentieth are one cell, at their mean
-DENSE = 20  # sessions of a window, for the share of one arm in it to say something
-WIDTHS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
-LATELY = timedelta(hours=1)
+THIN = 10  # sessions of the smaller arm, from which on its share of a window says something
+SPAN = timedelta(hours=6)  # no window is longer: shares and troubles change
+MINUTE, LATELY = timedelta(minutes=1), timedelta(hours=1)
 BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 
 Address = tuple[str, str, str]  # agent, release, environment
@@ -54,10 +56,40 @@ def pairs(
     return list(found)[:PAIRS_MAX]
 
 
-def width(sessions: int, minutes: int) -> timedelta:
-    """The shorter the better: the share of an arm is that of the moment. With little traffic a minute has only one arm."""
-    per_minute = sessions / max(1, minutes)
-    return next((one for one in WIDTHS[:-1] if per_minute * (one / WIDTHS[0]) >= DENSE), WIDTHS[-1])
+class Window(Struct):
+    """Minutes taken together, until both arms have had some sessions. Bad ones have no say in where it ends."""
+
+    bin: int
+    place: int
+    sessions: int = 0
+    bad: int = 0
+    baseline_sessions: int = 0
+    baseline_bad: int = 0
+
+
+class Windowing:
+    """Makes windows of minutes in their order."""
+
+    def __init__(self) -> None:
+        self._bin, self._candidate, self._baseline = -1, 0, 0
+        self.now = Window(-1, -1)
+
+    def add(self, at: datetime, candidate: Counts, baseline: Counts) -> Window | None:
+        """The window that this minute ends by beginning another; None: it goes on."""
+        span = (at - BEGIN) // SPAN
+        if span != self._bin:
+            self._bin, self._candidate, self._baseline = span, 0, 0
+        place = min(self._candidate, self._baseline) // THIN
+        ended = None
+        if (span, place) != (self.now.bin, self.now.place):
+            ended, self.now = self.now, Window(span, place)
+        self._candidate += candidate.sessions
+        self._baseline += baseline.sessions
+        self.now.sessions += candidate.sessions
+        self.now.bad += candidate.bad
+        self.now.baseline_sessions += baseline.sessions
+        self.now.baseline_bad += baseline.bad
+        return ended
 
 
 def compared(pair: Pair, candidate: Minutes, baseline: Minutes) -> GateComparison:
@@ -65,26 +97,21 @@ def compared(pair: Pair, candidate: Minutes, baseline: Minutes) -> GateCompariso
     first = min((at for at, counts in candidate.items() if counts.sessions), default=None)
     if first is None:
         return GateComparison(**pair._asdict())
-    minutes = {at for some in (candidate, baseline) for at in some if at >= first}
-    span = width(sum(_at(some, at).sessions for some in (candidate, baseline) for at in minutes), len(minutes))
-    windows: dict[int, list[int]] = {}
-    for at in minutes:
-        mine, theirs = _at(candidate, at), _at(baseline, at)
-        window = windows.setdefault((at - BEGIN) // span, [0, 0, 0, 0])
-        window[:] = [sum(both) for both in zip(window, (*mine, *theirs), strict=True)]
-    both = [one for one in windows.values() if one[0] and one[2]]
-    sums = [sum(column) for column in zip(*both, strict=True)] or [0, 0, 0, 0]
+    windowing = Windowing()
+    minutes = sorted({at for some in (candidate, baseline) for at in some if at >= first})
+    windows = [windowing.add(at, _at(candidate, at), _at(baseline, at)) for at in minutes]
+    both = [one for one in (*windows, windowing.now) if one and one.sessions and one.baseline_sessions]
     newest = max(candidate)
-    begun = max(first, newest - LATELY + WIDTHS[0])
+    begun = max(first, newest - LATELY + MINUTE)
     lately = sum(counts.sessions for at, counts in candidate.items() if at >= begun)
     return GateComparison(
         **pair._asdict(),
-        sessions=sums[0],
-        bad=sums[1],
-        baseline_sessions=sums[2],
-        baseline_bad=sums[3],
+        sessions=sum(one.sessions for one in both),
+        bad=sum(one.bad for one in both),
+        baseline_sessions=sum(one.baseline_sessions for one in both),
+        baseline_bad=sum(one.baseline_bad for one in both),
         cells=_cells(both),
-        per_minute=lately / ((newest - begun) / WIDTHS[0] + 1),
+        per_minute=lately / ((newest - begun) / MINUTE + 1),
     )
 
 
@@ -92,15 +119,17 @@ def _at(minutes: Minutes, at: datetime) -> Counts:
     return minutes.get(at, Counts(0, 0))
 
 
-def _cells(windows: Iterable[Sequence[int]]) -> tuple[GateCell, ...]:
+def _cells(windows: Iterable[Window]) -> tuple[GateCell, ...]:
     """Windows with a bad session, those of almost the same share together."""
     found: dict[int, list[float]] = {}
-    for mine, bad, theirs, their_bad in windows:
-        if bad + their_bad:
-            cell = found.setdefault(round(STEPS * math.log(mine / theirs)), [0.0, 0, 0])
-            cell[0] += mine / (mine + theirs) * (bad + their_bad)
-            cell[1] += bad
-            cell[2] += their_bad
+    for one in windows:
+        both = one.bad + one.baseline_bad
+        if both:
+            odds = one.sessions / one.baseline_sessions
+            cell = found.setdefault(round(STEPS * math.log(odds)), [0.0, 0, 0])
+            cell[0] += one.sessions / (one.sessions + one.baseline_sessions) * both
+            cell[1] += one.bad
+            cell[2] += one.baseline_bad
     return tuple(
         GateCell(round(share / (bad + their_bad), 6), int(bad), int(their_bad))
         for _, (share, bad, their_bad) in sorted(found.items())

@@ -9,9 +9,9 @@ from learn.booking import book, sighted
 from psycopg.types.json import Jsonb
 
 from streams.database import connect, migrate
-from streams.learn.comparing import Comparisons
+from streams.learn.comparing import Comparisons, Cut
 from streams.learn.inputs import Index
-from streams.learn.pairing import STEPS, Counts, Pair, compared, pairs, width
+from streams.learn.pairing import SPAN, STEPS, THIN, Counts, Pair, compared, pairs
 from streams.learn.reading import Choosing, Reader
 from streams.records import Decision, GateExposure, GateQuestion, GateServing, Measure
 
@@ -27,7 +27,7 @@ async def conn(database):
 
 
 def reader(measures=()):
-    return Reader(["critical", "high"], Choosing(pairs, Comparisons(width, STEPS, measures)), cases=True)
+    return Reader(["critical", "high"], Choosing(pairs, Comparisons(Cut(SPAN, THIN, STEPS), measures)), cases=True)
 
 
 async def ran(conn, release, minutes, generation=1, more=None):
