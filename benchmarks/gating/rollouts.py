@@ -22,6 +22,7 @@ from streams.learn.pairing import BEGIN, MINUTE, Counts, Pair, Window, Windowing
 from streams.records import GateCell, GateInputs, GateValues
 
 RAMP = ((0.01, 1000), (0.05, 1500), (0.10, 2000), (0.25, 2500), (0.50, 3000))
+EQUAL = ((0.01, 2000), (0.05, 2000), (0.10, 2000), (0.25, 2000), (0.50, 2000))
 BLOCK = 20.0
 Z_MAX = 1.645  # one-sided 5 %, as if one looked once
 
