@@ -105,7 +105,7 @@ class Exposing:
             "minute": record.minute,
         }
         row = await (await conn.execute(BEFORE, place)).fetchone()
-        before = Minute(*row[:3], msgspec.convert(row[3], More)) if row else Minute()
+        before = Minute(row[0], row[1], row[2], msgspec.convert(row[3], More)) if row else Minute()
         after = _larger(before, record)
         values = {**place, **after._asdict(), "more": Jsonb(msgspec.to_builtins(after.more))}
         if row is None or after != before:
