@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 import psycopg
 from litestar import get
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter
 from psycopg_pool import PoolTimeout
 
@@ -34,6 +34,15 @@ class Deciding(NamedTuple):
 
     decide: Callable[[GateValues, GateInputs, datetime], GateDecision]
     explained: Callable[[GateDecision], tuple[RuleTold, ...]]
+
+
+class About(NamedTuple):
+    """Which decisions; None: whatever it is."""
+
+    gate: str | None = None
+    agent: str | None = None
+    release: str | None = None
+    environment: str | None = None
 
 
 class Archive:
@@ -121,21 +130,25 @@ async def explain_gate(  # noqa: PLR0917 - a query's parameters
     return archive.now(gate, GateQuestion(agent, release, environment, baseline))
 
 
-@get("/v1/decisions", tags=["gates"], operation_class=Documented, **READING)
-async def list_decisions(  # noqa: PLR0917 - a query's parameters
+def about(gate: Maybe = None, agent: Maybe = None, release: Maybe = None, environment: Maybe = None) -> About:
+    """The filters of a list of decisions."""
+    return About(gate, agent, release, environment)
+
+
+ABOUT = {"about": Provide(about, sync_to_thread=False)}
+
+
+@get("/v1/decisions", tags=["gates"], operation_class=Documented, dependencies=ABOUT, **READING)
+async def list_decisions(
     archive: NamedDependency[Archive],
+    about: NamedDependency[About],
     since: When = None,
-    gate: Maybe = None,
-    agent: Maybe = None,
-    release: Maybe = None,
-    environment: Maybe = None,
     limit: Limit = 100,
 ) -> Decisions:
     """What was answered, the newest first."""
     if since is not None and since.tzinfo is None:
         raise Refused(422, "`since` has no offset: write 2026-11-21T18:00:00+01:00.")
-    asked = {"since": since, "gate": gate, "agent": agent, "release": release, "environment": environment}
-    return await archive.decisions(limit, **asked)
+    return await archive.decisions(limit, since=since, **about._asdict())
 
 
 @get("/v1/decisions/{decision:str}/explanation", tags=["gates"], operation_class=Documented, **READING)

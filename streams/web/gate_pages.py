@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import MediaType, Response, get, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from ..records import GateQuestion
@@ -25,22 +26,38 @@ DAYS = 30
 FORM_FIELD_MAX = 256
 
 
-@get("/gates", media_type=MediaType.HTML, include_in_schema=False)
+class Form(NamedTuple):
+    """What a form of a question holds: an empty field is no answer."""
+
+    agent: str
+    release: str
+    environment: str
+
+    @property
+    def question(self) -> GateQuestion | None:
+        return GateQuestion(*self) if self.agent and self.release else None
+
+
+def form(agent: Text = "", release: Text = "", environment: Text = "prod") -> Form:
+    return Form(agent, release, environment or "prod")
+
+
+FORM = {"form": Provide(form, sync_to_thread=False)}
+
+
+@get("/gates", media_type=MediaType.HTML, include_in_schema=False, dependencies=FORM)
 async def gates_page(  # noqa: PLR0917 - a query's parameters
     request: Asked,
     shop: NamedDependency[Shop],
     archive: NamedDependency[Archive],
     desk: NamedDependency[GateDesk],
-    agent: Text = "",
-    release: Text = "",
-    environment: Text = "prod",
+    form: NamedDependency[Form],
     said: Text = "",
 ) -> Response[str]:
     house, asked = shop.gatehouse, None
     try:
-        if agent and release:
-            question = GateQuestion(agent, release, environment or "prod")
-            asked = [archive.now(name, question) for name in sorted(house.gates)]
+        if form.question:
+            asked = [archive.now(name, form.question) for name in sorted(house.gates)]
     except CannotAnswer:
         asked = None
     return shown(
@@ -48,7 +65,7 @@ async def gates_page(  # noqa: PLR0917 - a query's parameters
         "gates.html",
         rows=await archive.gates(),
         asked=asked,
-        form={"agent": agent, "release": release, "environment": environment},
+        form=form,
         read_at=house.read_at,
         overrides=await desk.overrides(active=True),
         freezes=await desk.freezes(),
@@ -57,22 +74,20 @@ async def gates_page(  # noqa: PLR0917 - a query's parameters
     )
 
 
-@get("/gates/{gate:str}", media_type=MediaType.HTML, include_in_schema=False)
+@get("/gates/{gate:str}", media_type=MediaType.HTML, include_in_schema=False, dependencies=FORM)
 async def gate_page(  # noqa: PLR0917 - a query's parameters
     request: Asked,
     archive: NamedDependency[Archive],
     desk: NamedDependency[GateDesk],
     gate: FromPath[str],
-    agent: Text = "",
-    release: Text = "",
-    environment: Text = "prod",
+    form: NamedDependency[Form],
     said: Text = "",
 ) -> Response[str]:
     """Without a release it is the list."""
-    if not agent or not release:
+    if form.question is None:
         return see("/gates")
     try:
-        found = archive.now(gate, GateQuestion(agent, release, environment or "prod"))
+        found = archive.now(gate, form.question)
     except CannotAnswer:
         raise Refused(503, "The gates have not read their inputs yet. Nothing is let through until then.") from None
     one = found.decision
