@@ -72,13 +72,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     intake = Intake(settings.kafka, topics.EVENTS.name) if settings.kafka else None
     app = Litestar(
         route_handlers=_routers(),
-        dependencies={
-            "shop": Provide(lambda: shop, sync_to_thread=False),
-            "bench": Provide(lambda: Bench(judged), sync_to_thread=False),
-            "desk": Provide(lambda: desk, sync_to_thread=False),
-            "archive": Provide(lambda: archive, sync_to_thread=False),
-            "room": Provide(lambda: room, sync_to_thread=False),
-        },
+        dependencies=_always(shop=shop, bench=Bench(judged), desk=desk, archive=archive, room=room),
         exception_handlers={Exception: told},
         lifespan=[lambda app: _opened(app, pool, house), lambda _: _reading(room)],
         on_shutdown=[ears.close, *([intake.close] if intake else [])],
@@ -136,6 +130,15 @@ def _asked(settings: Settings, policy: Policy, shop: Shop, ears: Ears, registry:
 
 def _graphs() -> releases.Shelf:
     return releases.Shelf(Graph)
+
+
+def _always(**things: object) -> dict[str, Provide]:
+    """What handlers are handed by name."""
+
+    def given(thing: object) -> Provide:
+        return Provide(lambda: thing, sync_to_thread=False)
+
+    return {name: given(thing) for name, thing in things.items()}
 
 
 def _rules() -> Rules:
