@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -87,7 +88,7 @@ def asked(session: Session, action: str, wait_s: float, about: Mapping[str, str]
     """The whole of it: two events, pending and what came of it, one question, and the answer."""
     name = f"agent-{secrets.token_hex(8)}"  # nobody guesses it, and it is nobody else's
     _told(session, name, (action, "pending"), Actor("human"), about)
-    outer, session.activity = session.activity, Activity("approval", action[:1024])
+    outer, session.activity = session.activity, Activity("approval", action[:1024], datetime.now(UTC))
     try:
         approval = _answered(session, name, action, wait_s, about)
     finally:

@@ -13,8 +13,8 @@ import time
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import Any, TypedDict, Unpack
+from types import FrameType, TracebackType
+from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import quote
 
 import msgspec
@@ -134,6 +134,12 @@ class Emitter:
         self._sending.invalid += 1
         if self._sending.invalid <= FAILURES_SAID:
             log.error("an event could not be made (%s: %s); the agent goes on", type(error).__name__, error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
 
     def numbers(self) -> Numbers:
         return self._sending.numbers()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .sinks import Away, Sink
-from .spool import Item, Keeps
+from .spool import Item, Keeps, Memory
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +125,9 @@ class Sending:
         alive = any(thread.is_alive() for thread in self._threads)
         if self._threads and not alive:
             self._sink.close()
-            assert self._spool is not None
-            self._spool.close()
+        closes = self._spool is not None and (not alive or isinstance(self._spool, Memory))
+        if closes and self._spool is not None and (ended := self._spool.close()):
+            self.lose(ended)
         return flushed
 
     def abandon(self) -> None:

@@ -54,7 +54,10 @@ class Keeps(Protocol):
     def read(self, most: int) -> list[Item]: ...
     def done(self, items: list[Item]) -> None: ...
     def sync(self) -> None: ...
-    def close(self) -> None: ...
+    def close(self) -> int:
+        """How many events end with it."""
+        ...
+
     def abandon(self) -> None:
         """In a forked child: let go of what is the parent's, so that its lock ends with the parent."""
         ...
@@ -86,7 +89,10 @@ class Memory:
             self.waiting -= sum(item.size for item in items)
 
     def sync(self) -> None: ...
-    def close(self) -> None: ...
+
+    def close(self) -> int:
+        return len(self._items)
+
     def abandon(self) -> None: ...
 
 
@@ -226,13 +232,14 @@ class Spool:
             with suppress(OSError):
                 os.fsync(self._file)
 
-    def close(self) -> None:
+    def close(self) -> int:
         with self._lock, suppress(OSError):
             if self._own.waiting:
                 os.fsync(self._file)
             os.close(self._file)
             for one in (*self.left, self._own):
                 one.release()
+        return 0  # what waits is sent by the next process
 
     def abandon(self) -> None:
         with suppress(OSError):

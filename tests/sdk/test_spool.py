@@ -226,3 +226,32 @@ with emitter.session() as work, work.tool("long"):
     assert ran.returncode == code
     assert '"status":"cancelled","duration_ms"' in out.read_text() or '"status":"cancelled"' in out.read_text()
     assert out.read_text().count("\n") == 3
+
+
+def test_what_waits_in_memory_when_the_agent_ends_is_lost_and_said(caplog):
+    emitter = made(Switched(), None)
+    with emitter, emitter.session() as work:
+        work.tool_called("x")
+    assert emitter.numbers().lost == 3
+    assert "events are lost" in caplog.text
+
+
+def test_an_agent_whose_broker_is_away_ends_in_time_and_its_events_wait(tmp_path, unused_tcp_port):
+    program = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from streams.sdk import Emitter, KafkaSink
+with Emitter("bot", "1", KafkaSink(sys.argv[2]), spool=sys.argv[3], heartbeat_s=0.0) as emitter:
+    with emitter.session():
+        pass
+"""
+    told = [sys.executable, "-c", program, str(ROOT), f"127.0.0.1:{unused_tcp_port}", str(tmp_path)]
+    ran = subprocess.run(told, check=False, timeout=30, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("\n") <= 2
+    sink = Switched(back=True)
+    with made(sink, tmp_path) as emitter:
+        with emitter.session():
+            pass
+        assert emitter.flush()
+    assert len(sink.taken) == 4
