@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 import pytest
 from learn.booking import book, sighted
+from learn.test_counting import counting, delivered
 from prometheus_client import CollectorRegistry
 
 from streams import policy as policies
@@ -157,3 +158,25 @@ async def test_a_wrong_token_and_nobody_there_have_codes_of_their_own(desk):
         away = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         answer = await tocsin(away, "incidents", "list")
     assert answer.returncode == 4 and "could not be reached" in answer.stderr
+
+
+async def test_a_release_is_listed_and_shown_by_any_of_its_names(desk, database):
+    url, *_ = desk
+    async with await connect(database) as conn:
+        aliases = {"aliases": ["v3", "evil \x1b[31m"], "commit": "abcdef0123", "parents": ["2026.09.2"]}
+        events = [
+            delivered(0, "release.registered.v1", **aliases),
+            delivered(1, "release.deployed.v1", environment="prod", op="promote", result="ok", share=0.05),
+        ]
+        await counting().apply(conn, events, {})
+    listed = await tocsin(url, "release", "list", "--agent", "support-bot")
+    assert (listed.returncode, listed.stdout) == (
+        0,
+        "support-bot  2026.09.3  registered  2026-09-14T09:00:00Z  from 2026.09.2\n",
+    )
+    shown = await tocsin(url, "release", "show", "--agent", "support-bot", "--release", "abcdef0")
+    assert shown.returncode == 0 and "\x1b" not in shown.stdout
+    assert "ancestors: 2026.09.2" in shown.stdout
+    assert "promote to 5% in prod: ok" in shown.stdout
+    unknown = await tocsin(url, "release", "show", "--agent", "support-bot", "--release", "nine")
+    assert unknown.returncode == 5 and "Nobody knows" in unknown.stderr
