@@ -66,9 +66,8 @@ def _cases(checked: Checked, question: str) -> list[str]:
         return [_case(question, "gate", said)]
     found = []
     for reason in _reasons(document):
-        where = f"{reason.get('agent') or document.get('agent')}@{document.get('release')}"
         name = ": ".join(part for part in (reason["code"], str(reason["detail"].get("incident", ""))) if part)
-        found.append(_case(where, f"{reason['rule']} {name}", _outcome(reason, checked)))
+        found.append(_case(reason["where"], f"{reason['rule']} {name}", _outcome(reason, checked)))
     if not found or (checked.code in STATES and not any("<failure" in one for one in found)):
         answer = STATES.get(checked.code, "")
         said = f"<failure type={_attribute(answer)} message={_attribute(checked.message)}/>" if answer else ""
@@ -91,19 +90,26 @@ def _case(where: str, name: str, inside: str) -> str:
     return f"{head}>{inside}</testcase>" if inside else f"{head}/>"
 
 
+def _parts(document: Document) -> list[Document]:
+    """The decisions: one, or those of several agents that were asked about together."""
+    several = document.get("decisions")
+    found = [one for one in several if isinstance(one, dict)] if isinstance(several, list) else []
+    return [*found] or [document]
+
+
 def _reasons(document: Document) -> list[dict[str, Any]]:
     """What a stranger may have left out is filled in."""
-    given = document.get("reasons")
-    found = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    given = [(part, part.get("reasons")) for part in _parts(document)]
+    found = [(part, one) for part, some in given if isinstance(some, list) for one in some if isinstance(one, dict)]
     return [
         {
             "code": str(one.get("code", "")),
             "effect": one.get("effect") if one.get("effect") in LEVELS else "hold",
             "rule": str(one.get("rule", "")),
             "detail": one.get("detail") if isinstance(one.get("detail"), dict) else {},
-            "agent": str(one.get("agent") or ""),
+            "where": f"{part.get('agent', '')}@{part.get('release', '')}",
         }
-        for one in found
+        for part, one in found
     ]
 
 
@@ -113,10 +119,13 @@ def _told(reason: Mapping[str, Any]) -> str:
 
 
 def _links(document: Document) -> list[str]:
-    links = document.get("links")
-    found = links if isinstance(links, dict) else {}
-    tickets = found.get("tickets")
-    return [str(found.get("self", "")), *([str(one) for one in tickets] if isinstance(tickets, list) else [])]
+    told: list[str] = []
+    for part in _parts(document):
+        links = part.get("links")
+        found = links if isinstance(links, dict) else {}
+        tickets = found.get("tickets")
+        told += [str(found.get("self", "")), *([str(one) for one in tickets] if isinstance(tickets, list) else [])]
+    return [one for one in dict.fromkeys(told) if one]
 
 
 def _plain(text: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from streams.command.gate_formats import FORMATS, for_github
 from streams.gatecheck import Checked
+from streams.learn.several import together
 from streams.records import Reason
 
 ASKED = "promotion of support-bot@2026.09.3 in prod"
@@ -151,3 +152,14 @@ def test_the_command_writes_each_format_and_keeps_its_exit_code(tmp_path):
     assert "state=unreachable" in output.read_text()
     assert run(*nowhere, "--format", "json").stdout.strip() == "null"
     assert run(*nowhere, "--format", "yaml").returncode == 2
+
+
+def test_of_several_agents_each_rule_of_each_is_a_case():
+    parts = [decision("allow", agent="planner", release="41"), decision("block", agent="writer", release="17")]
+    whole = json.loads(msgspec.json.encode(together(parts)))
+    suite = case(Checked(30, whole, "block: writer"))
+    assert [(one.get("classname"), [part.tag for part in one]) for one in suite] == [
+        ("planner@41", []),
+        ("writer@17", ["failure"]),
+    ]
+    assert FORMATS["github"](Checked(30, whole, "block"), "promotion").count("::error") == 2
