@@ -118,7 +118,7 @@ def _made(record: Decided, redaction: str) -> RegressionCase:
         state="draft",
         title=clean(incident.title),
         observed=clean(incident.observed or ""),
-        evaluators=incident.judges or (evaluator_id("detector", incident.detector, incident.version or ""),),
+        evaluators=incident.judges or (evaluator_id("detector", incident.detector, incident.version),),
         sessions=incident.sessions,
         references=tuple(one.position for one in incident.evidence)[:REFERENCES_MAX],
         ticket=incident.ticket or "",

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import msgspec
 import pytest
-from learn.booking import book, sighted
+from learn.booking import book, owe, sighted
+from learn.conftest import Site
 
 from streams.beliefs import Person
 from streams.learn.judging import Judging
@@ -13,6 +14,7 @@ from streams.learn.outcomes import Rules
 from streams.learn.persons import Persons
 from streams.learn.polling import Polling
 from streams.learn.recorder import Recorder
+from streams.sandbox.jira import SandboxJira
 
 
 class Hand:
@@ -151,3 +153,37 @@ async def test_our_own_account_is_never_a_person(site):
     given = {"transition": {"id": done}, "fields": {"resolution": {"id": "10000"}}}
     await hand.call("POST", f"issue/{site.key}/transitions", given, who="tocsin@example.com")
     assert [(one.outcome, one.actor) for one in await site.turn()] == [("fixed", "")]
+
+
+async def transition(site, who):
+    hand = Hand(site)
+    moves = await hand.call("GET", f"issue/{site.key}/transitions")
+    done = next(one["id"] for one in moves["transitions"] if one["to"]["name"] == "Done")
+    given = {"transition": {"id": done}, "fields": {"resolution": {"id": "10000"}}}
+    await hand.call("POST", f"issue/{site.key}/transitions", given, who=who)
+
+
+async def test_what_we_closed_ourselves_is_no_decision_and_people_may_still_make_one(site, hand):
+    await site.turn()
+    await book(site.conn, msgspec.structs.replace(site.incident, stage="closed", outcome="unspecified"))
+    await transition(site, "tocsin@example.com")
+    assert await site.turn() == []
+    await hand.says("/fp why=expected_behaviour")
+    assert [(one.outcome, one.why) for one in await site.turn()] == [("false_positive", "expected_behaviour")]
+
+
+async def test_ten_tickets_closed_at_once_with_an_eleventh_are_bulk_from_the_first_on(conn):
+    jira = SandboxJira()
+    site = Site(conn, jira, await jira.start(), True)
+    await site.reader.start()
+    for number in range(1, 12):
+        ticket = jira.book.create("OPS", "x", {"kind": "10001"})
+        await book(conn, sighted(number))
+        await owe(conn, sighted(number), reference=str(ticket.id))
+        jira.book.move(ticket, "ada", "10001", {"resolution": "10005"})
+    said = await site.turn()
+    assert [one.bulk for one in said] == [True] * 11
+    told = await site.rows("SELECT record->>'bulk' FROM learn_inbox")
+    assert told == [("true",)] * 11
+    await site.reader.stop()
+    await jira.stop()

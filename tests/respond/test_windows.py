@@ -5,14 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from respond.desk import running
-from respond.outside import rows, until
+from respond.outside import SLACK_CANARY, rows, until
 from respond.test_buttons import Running, connected, paged, press, socket
+from web.serving import living
 
+from streams import policy as policies
 from streams.respond.hearing import views
 from streams.respond.hearing.clicks import Nonsense
 from streams.sandbox.faults import Fault
+from streams.sandbox.slack.interaction import encoded
+from streams.settings import Secret, Settings
+from streams.web.app import create
 
 
 async def said(uri: str) -> list[dict[str, Any]]:
@@ -106,3 +113,30 @@ def test_an_empty_window_says_what_the_button_said() -> None:
     assert found is not None
     assert views.outcome(found, datetime.now(UTC)).fixed_in is None
     assert views.submitted({"type": "block_actions"}) is None
+
+
+async def test_a_window_is_heard_over_signed_http_too(book: str, kafka: str, slack: Running) -> None:
+    server, url = slack
+    async with paged(book, kafka, slack), running(socket(book, url)):
+        await until(lambda: connected(server))
+        await press(slack, "outcome", "external_cause")
+        await until(lambda: opened(slack), what="the window")
+    app = create(
+        Settings(
+            database=book,
+            slack_url=f"{url}/api/",
+            slack_token=Secret(SLACK_CANARY),
+            slack_signing_secret=Secret("s" * 32),
+        ),
+        policies.load(),
+        CollectorRegistry(),
+    )
+    server.interaction.secret = "s" * 32
+    (view,) = server.interaction.windows.opened
+    told = await server.interaction.submit(view, provider="openai")
+    body = encoded(told.payload)
+    transport = httpx.ASGITransport(app)
+    async with living(app), httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
+        answer = await client.post("/v1/slack/interactions", content=body, headers=server.interaction.signed(body))
+        assert (answer.status_code, answer.text) == (200, "")
+    assert [one.get("provider") for one in await said(book)] == [None, "openai"]
