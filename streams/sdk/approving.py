@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 WAIT_S = 20.0  # of one question whether there is an answer
 CALL_S = 10.0
 AGAIN_S = 1.0
+TRIES = 3  # to ask at all: whoever waits to act hears soon that nobody can be asked
 GIVE_UP_S = 30.0  # so long nobody could be asked for the answer
 RESULTS: dict[str, Literal["allowed", "denied", "expired"]] = {
     "approved": "allowed",
@@ -61,8 +62,16 @@ class Approvals:
 
     def ask(self, question: Mapping[str, Any]) -> None:
         """Told twice it is one question: its id is the same. Raises Away."""
-        body = {"channel": self._channel, **question}
-        self._post("POST", "/v1/approvals", msgspec.json.encode(body))
+        body = msgspec.json.encode({"channel": self._channel, **question})
+        for left in reversed(range(TRIES)):
+            try:
+                self._post("POST", "/v1/approvals", body)
+            except Away as error:
+                if not left or 400 <= error.status < 500:
+                    raise
+                time.sleep(AGAIN_S)
+            else:
+                return
 
     def answer(self, name: str, wait_s: float) -> dict[str, Any]:
         """What there is by then. Raises Away."""
@@ -137,9 +146,10 @@ def _polled(approvals: Approvals, name: str, until: float) -> dict[str, Any]:
         left_s = until - time.monotonic()
         try:
             found = approvals.answer(name, max(0.0, min(WAIT_S, left_s)))
-        except Away:
+        except Away as error:
             away_since = away_since or time.monotonic()
-            if time.monotonic() - away_since > GIVE_UP_S or left_s <= 0:
+            over = time.monotonic() - away_since > GIVE_UP_S or left_s <= 0
+            if over or 400 <= error.status < 500:
                 raise
             time.sleep(AGAIN_S)
             continue

@@ -19,7 +19,14 @@ WHY_MAX = 200
 
 
 class Away(Exception):
-    """Nothing or only a part has arrived. The same is sent again, in the same order; ids tell what came twice."""
+    """Nothing or only a part has arrived. The same is sent again, in the same order; ids tell what came twice.
+
+    `status`: of HTTP, where there was an answer.
+    """
+
+    def __init__(self, why: str, status: int = 0) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class Refusal(NamedTuple):
@@ -131,7 +138,7 @@ class Post:
                 found = json.loads(answer.read(ANSWER_BYTES_MAX))
         except urllib.error.HTTPError as error:
             with error:
-                raise Away(f"HTTP {error.code}: {_detail(error)}") from None
+                raise Away(f"HTTP {error.code}: {_detail(error)}", error.code) from None
         except (OSError, ValueError) as error:  # an answer that is no JSON among them
             raise Away(f"{type(error).__name__}") from None
         if not isinstance(found, dict):
