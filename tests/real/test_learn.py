@@ -153,7 +153,7 @@ async def test_the_watermark_moves_once_the_book_has_read_every_finding_from_bef
 
 
 async def test_a_change_of_a_gates_state_is_published_when_nobody_asks(role):
-    await role.say(topics.EXPOSURE, minute(0, 25, "r1"))
+    await role.say(topics.EXPOSURE, minute(0, 60, "r1"))
     role.start()
 
     async def states():
