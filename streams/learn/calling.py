@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+import psycopg
 from prometheus_client import CollectorRegistry, Counter
 from psycopg.types.json import Jsonb
 
@@ -115,7 +116,7 @@ class Calling:
         rows = await _due(conn, datetime.now(UTC), self._after)
         self._after = rows[-1].hook.id if len(rows) == HOOKS_MAX else ""
         for row in rows:
-            answer = await self._one(conn, row)
+            answer = await self._careful(conn, row)
             said += isinstance(answer, Done)
             if isinstance(answer, NotDone | Unknown):
                 break
@@ -127,6 +128,18 @@ class Calling:
             await self.turn(conn)
             progress()
             await asyncio.sleep(TURN_S)
+
+    async def _careful(self, conn: Connection, row: Row) -> Answer | None:
+        """A bug that one of them meets keeps nobody else waiting."""
+        try:
+            return await self._one(conn, row)
+        except (psycopg.Error, OSError):
+            raise
+        except Exception:
+            log.exception("what waits at GitHub cannot be answered: %s", row.hook.id)
+            later = datetime.now(UTC) + timedelta(seconds=PAUSE_S_MAX)
+            await self._written(conn, row, row.told, why="a bug: see the log", next_at=later, kept=True)
+            return None
 
     async def _one(self, conn: Connection, row: Row) -> Answer | None:
         if row.doing is not None:

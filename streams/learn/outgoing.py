@@ -20,8 +20,8 @@ from .standing import Standing
 
 
 def wanted(settings: Settings) -> bool:
-    """Whether anybody may ask, and we may answer."""
-    return bool(settings.github_webhook_secret and (settings.github_token or settings.github_app))
+    """Whether we may answer. Who asks is the web role's business, which needs no credentials of ours."""
+    return bool(settings.github_token or settings.github_app)
 
 
 def github(settings: Settings) -> GitHub:

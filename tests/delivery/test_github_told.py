@@ -305,4 +305,21 @@ async def test_from_the_webhook_to_the_approval_by_the_gate_itself(site):
         assert (await site.client.get(f"/v1/decisions/{name}")).json()["decision_id"] == name
     await outside.close()
     await github.stop()
-    assert outgoing.wanted(settings) and not outgoing.wanted(Settings(github_token=Secret(TOKEN)))
+    assert outgoing.wanted(settings) and not outgoing.wanted(Settings(github_webhook_secret=Secret("s")))
+
+
+async def test_a_bug_that_one_meets_keeps_nobody_else_waiting(there, caplog):
+    first, second = await waiting(there), await waiting(there)
+    sound = there.calling._rules.ask
+
+    def ask(hook, now):
+        if hook.run == str(first.id):
+            raise RuntimeError("a bug")
+        return sound(hook, now)
+
+    there.calling._rules = there.calling._rules._replace(ask=ask)
+    await there.turn("allow")
+    assert (first.state, second.state) == ("waiting", "approved")
+    there.calling._rules = there.calling._rules._replace(ask=sound)
+    await there.turn("allow")
+    assert first.state == "approved"
