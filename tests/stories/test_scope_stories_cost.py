@@ -167,7 +167,7 @@ def test_retrieval_that_finds_nothing_any_more_is_told_while_every_session_succe
 
 
 def test_whether_a_finding_pages_or_throttles_is_the_policys_word() -> None:
-    """`severity = "high"` pages; `control` is put on the finding, for whoever slows agents down."""
+    """`severity = "high"` pages; `control` is owed besides: agents are slowed down."""
     dear = [*working(0, HOUR), *working(HOUR, 2 * HOUR, each=12)]
     pages = told(dear)
     assert {(one.severity, one.control) for one in pages.finding} == {("high", "")}
@@ -175,7 +175,8 @@ def test_whether_a_finding_pages_or_throttles_is_the_policys_word() -> None:
     rules = '[detectors."cost.rate"]\nseverity = "medium"\ncontrol = "throttle"\n'
     throttles = told(dear, rules)
     assert {(one.severity, one.control) for one in throttles.finding} == {("medium", "throttle")}
-    assert {owed.kind for owed in throttles.obligation} <= {"ticket", "evidence"}
+    assert {owed.kind for owed in throttles.obligation} <= {"ticket", "evidence", "control"}
+    assert "control" in {owed.kind for owed in throttles.obligation}
 
 
 @pytest.mark.parametrize("detector", [one.name for one in DETECTORS if one.name.startswith("cost.")])

@@ -35,7 +35,7 @@ def models(start: float, count: int, step_s: float, **given: Any) -> list[Any]:
 def test_a_session_without_a_budget_becomes_a_ticket_and_then_a_page():
     said = told([started(), *models(1, 8, 30, cost=b.money("0.7")), b.session_ended(300)])
     assert troubles(said) == {("cost.session", "medium", "billing")}
-    assert {owed.kind for owed in said.obligation} == {"ticket", "evidence"}
+    assert {owed.kind for owed in said.obligation} == {"ticket", "evidence", "control"}
     worse = told([started(), *models(1, 16, 30, cost=b.money("0.7")), b.session_ended(600)])
     assert troubles(worse) == {("cost.session", "high", "billing")}
     assert "page" in {owed.kind for owed in worse.obligation}

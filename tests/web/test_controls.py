@@ -3,19 +3,15 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
-from psycopg.types.json import Jsonb
 from web.serving import BEARER, serving
 
 from streams import policy as policies
-from streams.database import connect, migrate
+from streams.database import migrate
 from streams.learn.commanding import Commanding
 from streams.learn.deciders import Wired, writers
-from streams.learn.leading import Leading
 from streams.learn.settling import Settling
-from streams.records import Control, ControlBeat, Exposure, Scope
+from streams.records import ControlBeat
 from streams.records.signing import genuine
 from streams.settings import Secret
 
