@@ -175,3 +175,15 @@ def test_a_new_version_of_an_evaluator_has_no_more_power_than_the_one_before_it(
     assert [(why.effect, why.detail.get("power")) for why in decision.reasons if why.detail.get("incident")] == [
         ("warn", "ticket")
     ]
+
+
+def test_a_release_that_another_prompt_implies_is_held_until_it_is_registered():
+    name = "2026.09.3+ab12cd34"
+    seen = GateExposure(AGENT, name, "prod", 500, 0)
+    ran = GateRelease(AGENT, name, NOW, parents=(ASKED.release,), implied=ASKED.release)
+    asked = ask(index(releases=[ran], exposure=[seen]), name)
+    decision = decide(VALUES, asked, NOW)
+    assert (asked.known, decision.state) == (False, "hold")
+    assert "release_unknown" in {reason.code for reason in decision.reasons}
+    registered = replace(ran, registered_at=NOW, registered=True)
+    assert ask(index(releases=[registered], exposure=[seen]), name).known
