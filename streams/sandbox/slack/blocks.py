@@ -119,6 +119,8 @@ def _element(element: Any, path: str) -> Complaints:
         yield "unsupported element", f"{path}/type"
         return
     yield from _string(element, "action_id", 255, path)
+    if "confirm" in element:
+        yield from _confirm(element["confirm"], f"{path}/confirm")
     if element["type"] == "image":
         yield from _image(element, path)
     if element["type"] != "button":
@@ -128,6 +130,15 @@ def _element(element: Any, path: str) -> Complaints:
     yield from _string(element, "url", 3000, path)
     if element.get("style", "primary") not in ("primary", "danger"):
         yield "failed to match the pattern: primary or danger", f"{path}/style"
+
+
+def _confirm(node: Any, path: str) -> Complaints:
+    """What is asked before it counts."""
+    if not isinstance(node, dict):
+        yield "must be an object", path
+        return
+    for name, most, plain in (("title", 100, True), ("text", 300, False), ("confirm", 30, True), ("deny", 30, True)):
+        yield from _text(node.get(name), f"{path}/{name}", most, plain=plain)
 
 
 def _each(items: Any, path: str, most: int, check: Callable[[Any, str], Complaints]) -> Complaints:
