@@ -121,7 +121,7 @@ class SandboxGitHub:
 
     def _run(self, request: web.Request) -> Run | None:
         given = request.match_info
-        run = self.book.runs.get(int(given["run"])) if given["run"].isdigit() else None
+        run = self.book.runs.get(int(given["run"])) if given["run"].isdecimal() else None
         return run if run and run.repository == f"{given['owner']}/{given['name']}" else None
 
     async def _review(self, request: web.Request) -> web.Response:
@@ -173,7 +173,7 @@ class SandboxGitHub:
         if refused := self._let_in(request):
             return refused
         number = request.match_info["check"]
-        check = self.book.checks.get(int(number)) if number.isdigit() else None
+        check = self.book.checks.get(int(number)) if number.isdecimal() else None
         if check is None:
             return answered({"message": "Not Found"}, status=404)
         if _wrong(body):
