@@ -10,6 +10,7 @@ from web.serving import AWAY, serving
 
 from streams.learn.gates import decide
 from streams.records import GateDecision, GateInputs, GateQuestion, GateValues
+from streams.web.gatehouse import STRANGE_MAX
 
 WHERE = "/v1/gates/promotion/decision"
 ASKED = {"agent": "support-bot", "release": "2026.09.3"}
@@ -101,6 +102,35 @@ async def test_the_same_situation_is_written_down_once_and_a_change_is_published
     assert [(topic, key) for topic, key, _ in published] == [("tocsin.gates", "support-bot@2026.09.3@prod")] * 2
     assert [msgspec.json.decode(value, type=GateDecision).state for *_, value in published] == ["allow", "block"]
     assert await fresh.rows("SELECT count(*) FROM decisions") == [(2,)]
+
+
+async def test_questions_about_what_nobody_knows_are_answered_and_fill_no_database(fresh):
+    house = fresh.app.state.house
+    for number in range(STRANGE_MAX + 20):
+        document = await house.answer("promotion", GateQuestion("support-bot", f"made-up-{number}"))
+        assert msgspec.json.decode(document, type=GateDecision).state == "hold"
+    assert await fresh.rows("SELECT count(*) FROM decisions") == [(STRANGE_MAX,)]
+    assert (await ask(fresh))["state"] == "allow", "what is known is written down all the same"
+    assert await fresh.rows("SELECT count(*) FROM decisions") == [(STRANGE_MAX + 1,)]
+
+
+async def test_a_baseline_that_somebody_names_is_compared_within_a_look(fresh):
+    for number in range(5):
+        await fresh.ran(100, release=f"2026.08.{number}")
+    await fresh.read()
+    assert "baseline_uncounted" in [one["code"] for one in (await ask(fresh, baseline="2026.08.1"))["reasons"]]
+    await fresh.read()
+    decision = await ask(fresh, baseline="2026.08.1")
+    assert (decision["state"], decision["baseline"]) == ("allow", "2026.08.1")
+
+
+async def test_what_serves_is_the_baseline_of_who_names_none(fresh):
+    await fresh.ran(900, release="2026.09.2")
+    await fresh.rows(
+        "INSERT INTO releases (agent, release, first_seen) VALUES ('support-bot', '2026.09.2', now()) RETURNING 1"
+    )
+    await fresh.read()
+    assert (await ask(fresh))["baseline"] == "2026.09.2"
 
 
 async def test_inputs_older_than_five_seconds_hold(fresh):
