@@ -8,6 +8,7 @@ from typing import Any
 from .agents import Given
 from .scope.agent_budgets import AgentBudget
 from .scope.behaviour import BehaviourDrift
+from .scope.bypasses import GateBypass
 from .scope.cases import EvaluatorFlakes, EvaluatorRegressions
 from .scope.conflicts import EffectConflict
 from .scope.cost_peers import CostPeers
@@ -130,7 +131,7 @@ SCOPE_DETECTORS: tuple[Any, ...] = (
     ToolLatency,
     RetrievalEmpty,
 )
-DELIVERY_DETECTORS: tuple[Any, ...] = (RollbackFailed, UpdatesFailed)  # over what CI says: learn runs them
+DELIVERY_DETECTORS: tuple[Any, ...] = (RollbackFailed, UpdatesFailed, GateBypass)  # over what CI says: learn runs them
 DETECTORS = SESSION_DETECTORS + SCOPE_DETECTORS + DELIVERY_DETECTORS
 FACTS: tuple[Any, ...] = (
     EvaluationFacts,

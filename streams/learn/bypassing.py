@@ -6,7 +6,6 @@ abort and a first step of a rollout go past nothing, and neither does a release 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +13,8 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from ..database import Connection
-from ..records import Bypassed, Finding
-from ..records.timeline import encode
-from ..settle import publish
+from ..records import Bypassed
+from .recording import tell
 
 LOOKED_BACK_D = 7
 WINDOW_MIN = 30
@@ -65,32 +63,21 @@ ORDER BY m.agent LIMIT 50
 RECORDED = "INSERT INTO bypasses VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING agent"
 
 
-Found = Callable[[Bypassed], Finding]
-
-
-async def observe(conn: Connection, gates: list[str], saying: tuple[str, Found], now: datetime) -> list[Bypassed]:
-    """Those that nobody knew of: recorded, and said as a finding, each once. `saying`: on which topic, and how."""
+async def observe(conn: Connection, gates: list[str], now: datetime) -> list[Bypassed]:
+    """Those that nobody knew of: recorded, and told to learn's detector, each once."""
     given = {"gates": gates, "let": list(LET), "now": now, "days": LOOKED_BACK_D}
     given |= {"minutes": WINDOW_MIN, "share": SHARE_MIN, "sessions": SESSIONS_MIN}
     rows: list[Any] = [*await (await conn.execute(PROMOTED, given)).fetchall()]
     rows += await (await conn.execute(EXPOSED, given)).fetchall()
-    observed = []
-    for row in rows:
-        one = _bypassed(row)
-        if await record(conn, one, saying):
-            observed.append(one)
-    return observed
+    return [one for one in map(_bypassed, rows) if await record(conn, one)]
 
 
-async def record(conn: Connection, one: Bypassed, saying: tuple[str, Found]) -> bool:
-    """False: it was known. Once for each release and environment."""
+async def record(conn: Connection, one: Bypassed) -> bool:
     kept = (one.agent, one.release, one.environment, one.gate, one.at, Jsonb(msgspec.to_builtins(one)))
     async with conn.transaction():
         if await (await conn.execute(RECORDED, kept)).fetchone() is None:
             return False
-        topic, found = saying
-        finding = found(one)
-        await publish(conn, topic, finding.fingerprint, encode(finding))
+        await tell(conn, one)
     return True
 
 

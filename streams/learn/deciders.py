@@ -15,6 +15,7 @@ from ..records import (
     Approval,
     ApprovalAnswered,
     ApprovalAsked,
+    Bypassed,
     CaseWritten,
     Confirmed,
     ControlAsked,
@@ -71,6 +72,7 @@ TOLD = (
     | ApprovalAnswered
     | CaseWritten
     | Deployed
+    | Bypassed
 )
 
 

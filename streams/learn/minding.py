@@ -11,8 +11,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ..database import Connection
 from ..records import (
-    Bypassed,
-    Finding,
     GateInputs,
     GateQuestion,
     GateValues,
@@ -51,13 +49,12 @@ class Said(NamedTuple):
 
     holds: Callable[[Override, GateInputs, float, datetime], str | None]
     evidence: Callable[[GateValues, GateInputs], float]
-    bypass: Callable[[Bypassed], Finding]
     waiting: Callable[[tuple[str, str, str, str], datetime, datetime, str], Notice]
 
 
 class Minding:
-    def __init__(self, gates: Mapping[str, GateValues], said: Said, findings: str, registry: CollectorRegistry) -> None:
-        self._gates, self._said, self._findings = gates, said, findings
+    def __init__(self, gates: Mapping[str, GateValues], said: Said, registry: CollectorRegistry) -> None:
+        self._gates, self._said = gates, said
         self._active = Gauge(
             "agent_gate_overrides_active", "Overrides that are approved and hold", ("gate",), registry=registry
         )
@@ -69,7 +66,7 @@ class Minding:
         await self._overrides(conn, known, now, watermark)
         await self._waits(conn, now)
         asked = [name for name, values in self._gates.items() if not values.shadow]  # that one lets everything through
-        self._bypassed.inc(len(await observe(conn, asked, (self._findings, self._said.bypass), now)))
+        self._bypassed.inc(len(await observe(conn, asked, now)))
 
     async def _overrides(self, conn: Connection, known: Known, now: datetime, watermark: datetime | None) -> None:
         """One that is void stays void: what voided it may end, but somebody has to look again."""

@@ -1,35 +1,11 @@
-"""What is said of gates that were gone past, and of releases that wait for theirs."""
+"""What is said of releases that wait for their gate for too long."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from ..detect.fingerprint import fingerprint
-from ..records import About, Bypassed, Finding, Notice
-
-DETECTOR, VERSION = "gate.bypass", 1
-
-
-def bypass(one: Bypassed) -> Finding:
-    """A ticket for a person to look at: nobody is woken."""
-    name = fingerprint(DETECTOR, one.agent, one.release, one.environment)
-    who = f" by {one.actor}" if one.actor else ""
-    how = f"was promoted{who}" if one.how == "promoted" else f"has {one.share or 0:.0%} of the sessions"
-    return Finding(
-        detector=DETECTOR,
-        version=VERSION,
-        fingerprint=name,
-        subject={"agent": one.agent, "release": one.release, "environment": one.environment, "gate": one.gate},
-        title=f"{one.agent} {one.release} went past gate {one.gate} in {one.environment}",
-        severity="medium",
-        at=one.at,
-        observed=f"{one.release} {how} although the gate's last answer was {one.state}",
-        expected="allow or warn, or an override that a second person approved",
-        hint=f"Decision {one.decision}: tocsin gate explain {one.decision}",
-        releases=(one.release,),
-        id=f"{name}:{one.at.isoformat()}",
-        about=About(agent=one.agent, release=one.release, environment=one.environment),
-    )
+from ..records import Notice
 
 
 def waiting(where: tuple[str, str, str, str], since: datetime, at: datetime, why: str) -> Notice:

@@ -8,11 +8,10 @@ from datetime import datetime
 from prometheus_client import Counter
 
 from .. import topics
-from ..database import Connection
-from ..records import Bypassed, GateQuestion, GateValues, Hook
+from ..records import GateQuestion, GateValues, Hook
 from ..respond.receivers.http_wire import Wire
 from ..settings import Settings
-from . import bypassing, callbacks, gates, missed
+from . import bypassing, callbacks, gates
 from .calling import Asked, Calling, Rules
 from .github import GitHub
 from .github_token import Tokens
@@ -33,12 +32,7 @@ def github(settings: Settings) -> GitHub:
 def calling(
     outside: GitHub, settings: Settings, values: Mapping[str, GateValues], standing: Standing, said: Counter
 ) -> Calling:
-    findings = topics.named(topics.FINDINGS, settings.generation)
-
-    async def bypassed(conn: Connection, one: Bypassed) -> bool:
-        return await bypassing.record(conn, one, (findings, missed.bypass))
-
-    rules = Rules(asking(values, standing), callbacks.callback, callbacks.over, bypassed)
+    rules = Rules(asking(values, standing), callbacks.callback, callbacks.over, bypassing.record)
     return Calling(outside, rules, topics.GATES.name, said, ask_after_s=settings.ask_after_s)
 
 

@@ -242,6 +242,11 @@ def _deployed(chance: Random, at: float, who: dict[str, Any]) -> r.Deployed:
     return r.Deployed(f"agent-of-{who['session']}", release, "prod", op, result, b.at(at), f"/ci|{at}")
 
 
+def _bypassed(_chance: Random, at: float, who: dict[str, Any]) -> r.Bypassed:
+    where = {"agent": f"agent-of-{who['session']}", "release": f"{who['release']}.{int(at) // 10}", "environment": "prod"}
+    return r.Bypassed(gate="promotion", **where, at=b.at(at), how="promoted", state="block")
+
+
 SAMPLES: dict[type, Any] = {
     r.Decided: _decided,
     r.Confirmed: lambda c, at, who: r.Confirmed((_name(c, who),), f"ann-{who['session']}", b.at(at)),
@@ -261,6 +266,7 @@ SAMPLES: dict[type, Any] = {
     r.IntakeRejected: lambda c, at, who: b.intake_rejected(at, session=who["session"], reason=f"r{c.randrange(90)}"),
     r.Fact: fact,
     r.Deployed: _deployed,
+    r.Bypassed: _bypassed,
     r.Sighted: _sighted,
     r.Incident: _incident,
     r.Due: _due,

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from streams import policy as policies
 from streams.database import connect
-from streams.learn import bypassing, callbacks, missed
+from streams.learn import bypassing, callbacks
 from streams.learn.calling import Asked, Calling, Rules, counter
 from streams.learn.github import GitHub
 from streams.learn.github_token import Tokens
@@ -52,7 +52,7 @@ class Hub:
         self.wire = Wire(timeout_s=timeout_s)
         self.tokens = Tokens(self.wire, address, Secret(token), app or ("", Secret("")))
         outside = GitHub(self.wire, address, self.tokens)
-        rules = Rules(self.ask, callbacks.callback, callbacks.over, self.bypassed)
+        rules = Rules(self.ask, callbacks.callback, callbacks.over, bypassing.record)
         extra = {"reached": reached} if reached else {}
         self.calling = Calling(outside, rules, "tocsin.gates", counter(self.registry), ask_after_s=0.01, **extra)
 
@@ -62,9 +62,6 @@ class Hub:
         inputs = GateInputs(GateQuestion(AGENT, hook.release), 0, 0, 0, known=True, newer=(), incidents=(),
                             watermark=now, read_at=now)  # fmt: skip
         return Asked(found, VALUES, inputs)
-
-    async def bypassed(self, conn, one):
-        return await bypassing.record(conn, one, ("tocsin.findings.1", missed.bypass))
 
     async def keep(self, one):
         await keep(self.conn, one)

@@ -9,15 +9,15 @@ from prometheus_client import CollectorRegistry
 from psycopg.types.json import Jsonb
 
 from streams.database import connect, migrate
+from streams.detect.scope.bypasses import GateBypass
 from streams.learn import missed, overrides
 from streams.learn.gates import decide
 from streams.learn.minding import Minding, Said
 from streams.learn.recording import record_decision
 from streams.learn.ruling import answered, overridden
-from streams.records import Finding, Notice, Overridden, Override
+from streams.records import Bypassed, Notice, Overridden, Override
 
 NOW = datetime(2026, 9, 14, 10, 21, tzinfo=UTC)
-FINDINGS = "tocsin.findings"
 
 
 class Known:
@@ -34,8 +34,8 @@ class Minded:
     def __init__(self, conn, **given):
         self.conn, self.registry = conn, CollectorRegistry()
         self.values = msgspec.structs.replace(VALUES, **given)
-        told = Said(overrides.holds, overrides.against, missed.bypass, missed.waiting)
-        self.minding = Minding({"promotion": self.values}, told, FINDINGS, self.registry)
+        told = Said(overrides.holds, overrides.against, missed.waiting)
+        self.minding = Minding({"promotion": self.values}, told, self.registry)
 
     async def turn(self, *incidents, at=NOW):
         await self.minding.turn(self.conn, Known(*incidents), at, at)
@@ -69,10 +69,9 @@ class Minded:
         return await (await self.conn.execute(query)).fetchall()
 
     async def findings(self):
-        return [
-            msgspec.json.decode(value, type=Finding)
-            for (value,) in await self.rows(f"SELECT value FROM publish WHERE topic = '{FINDINGS}'")
-        ]
+        told = await self.rows("SELECT record FROM learn_inbox WHERE record->>'record' = 'bypass.observed' ORDER BY id")
+        said = [GateBypass().step(None, msgspec.convert(row[0], Bypassed)).say for row in told]
+        return [finding for (finding,) in said]
 
     async def notices(self):
         return [msgspec.convert(row[0], Notice) for row in await self.rows("SELECT record FROM inbox ORDER BY id")]
