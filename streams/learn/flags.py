@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -72,7 +72,7 @@ class Request(Struct, frozen=True):
 
 def evaluate(key: str, controls: Iterable[Control], asked: Context, at: datetime) -> Flag | NoFlag:
     """One flag, at `at`."""
-    held = [one for one in standing(controls, at) if concerns(one, asked)]
+    held = standing((one for one in controls if concerns(one, asked)), at)
     agents = [one for one in held if one.scope.kind not in OF_TOOLS]
     match key:
         case "agent.enabled":
@@ -90,7 +90,7 @@ def evaluate(key: str, controls: Iterable[Control], asked: Context, at: datetime
 
 
 def evaluate_all(controls: Iterable[Control], asked: Context, at: datetime) -> tuple[Flag | NoFlag, ...]:
-    known = tuple(controls)
+    known = tuple(one for one in controls if concerns(one, asked))
     return tuple(evaluate(key, known, asked, at) for key in KEYS)
 
 
@@ -131,7 +131,7 @@ def share(control: Control) -> float:
     return 1.0 if control.ratio is None else min(1.0, max(0.0, control.ratio))
 
 
-def _going(key: str, agents: list[Control], session: str) -> Flag | NoFlag:
+def _going(key: str, agents: Sequence[Control], session: str) -> Flag | NoFlag:
     hardest = max(agents, key=share, default=None)
     ratio = 0.0 if hardest is None else share(hardest)
     if hardest is None or ratio == 0.0:
@@ -160,7 +160,7 @@ def _steps(key: str, agents: list[Control]) -> Flag:
     return Flag(key, steps, "TARGETING_MATCH", "limited", why(by))
 
 
-def _tool(key: str, held: list[Control], asked: Context) -> Flag | NoFlag:
+def _tool(key: str, held: Sequence[Control], asked: Context) -> Flag | NoFlag:
     """A tool goes where its agent goes, where no scope denies it, and as far as its own scopes let it."""
     denying = next((one for one in held if asked.tool in one.limits.tool_deny), None)
     if denying is not None:
