@@ -55,6 +55,7 @@ class WiredBook:
             pages_url=settings.pages,
             deployment=settings.deployment,
             policy=policy.digest,
+            power_start=policy.calibration.starts,
         )
         self.deciders: Sequence[Any] = book.deciders(values)
 

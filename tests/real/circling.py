@@ -78,6 +78,10 @@ class Company:
 
         return until(found, f"an incident of {agent} with a ticket")
 
+    def page_state(self, incident: str) -> str | None:
+        listed = self.api("/v1/incidents?limit=100")["incidents"]
+        return next((one.get("page_state") for one in listed if one["id"] == incident), None)
+
     def gate(self, agent: str, release: str) -> dict[str, Any]:
         asked = urllib.parse.urlencode({"agent": agent, "release": release, "environment": "prod"})
         decision: dict[str, Any] = self.api(f"/v1/gates/promotion/decision?{asked}")

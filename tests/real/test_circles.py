@@ -38,6 +38,7 @@ def test_a_judge_that_people_contradict_twice_blocks_no_release_any_more(company
     company.delivers("release.registered.v1", agent="guide", release="2", parents=["1"])
     company.works("guide", "2", 70)
     known = company.incident("guide")
+    until(lambda: company.page_state(known["id"]) == "done", "a page: its judge may block")
     blocked = company.answers("guide", "2", "block")
     assert known["id"] in [reason["detail"].get("incident") for reason in blocked["reasons"]]
     for agent in ("tutor", "clerk"):
