@@ -190,6 +190,10 @@ class Breaker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
+    def forked(self) -> None:
+        """In a child nobody holds the lock that somebody may have held in the parent."""
+        self._writing, self._ready = threading.Lock(), threading.Event()
+
     # -- within -----------------------------------------------------------------------------------------------------
 
     def now_s(self) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
 import random
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +64,12 @@ class Threaded:
         self._pausing = pausing or Pausing()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._breaker: Breaker | None = None
 
     def start(self, breaker: Breaker) -> None:
+        if self._breaker is None and hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_again(weakref.ref(self)))
+        self._breaker = breaker
         self._stopping.clear()
         self._thread = threading.Thread(target=self._run, args=(breaker,), name="tocsin-breaker", daemon=True)
         self._thread.start()
@@ -72,6 +78,14 @@ class Threaded:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(END_S)
+
+    def forked(self) -> None:
+        """A child has no thread of its parent's: its breaker would hear nothing any more."""
+        if self._thread is None or self._breaker is None or self._stopping.is_set():
+            return
+        self._stopping = threading.Event()
+        self._breaker.forked()
+        self.start(self._breaker)
 
     def session(self, breaker: Breaker) -> None:
         """Until it is to stop, or raises."""
@@ -86,6 +100,14 @@ class Threaded:
             except Exception:
                 log.exception("controls cannot be read; trying again")
             self._stopping.wait(self._pausing.next_s())
+
+
+def _again(feed: weakref.ref[Threaded]) -> Callable[[], None]:
+    def begin() -> None:
+        if (found := feed()) is not None:
+            found.forked()
+
+    return begin
 
 
 class KafkaFeed(Threaded):
@@ -112,6 +134,7 @@ class KafkaFeed(Threaded):
             "bootstrap.servers": bootstrap,
             "group.id": "tocsin-breaker",  # the client wants a name; nothing is ever committed under it
             "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",  # a topic that was made anew is read anew
         }
 
     def session(self, breaker: Breaker) -> None:
