@@ -5,10 +5,11 @@ INSERT INTO gate_inputs VALUES ('releases', 0), ('exposed', 0) ON CONFLICT DO NO
 
 CREATE OR REPLACE TRIGGER exposed_gate_inputs AFTER INSERT OR UPDATE OR DELETE ON exposed
     FOR EACH STATEMENT EXECUTE FUNCTION tocsin_gate_inputs('exposed');
+-- By row: each minute says again that a release was seen, which changes nothing.
 CREATE OR REPLACE TRIGGER releases_gate_inputs AFTER INSERT OR UPDATE OR DELETE ON releases
-    FOR EACH STATEMENT EXECUTE FUNCTION tocsin_gate_inputs('releases');
+    FOR EACH ROW EXECUTE FUNCTION tocsin_gate_inputs('releases');
 CREATE OR REPLACE TRIGGER deployments_gate_inputs AFTER INSERT OR UPDATE OR DELETE ON deployments
-    FOR EACH STATEMENT EXECUTE FUNCTION tocsin_gate_inputs('releases');
+    FOR EACH ROW EXECUTE FUNCTION tocsin_gate_inputs('releases');
 CREATE OR REPLACE TRIGGER case_scores_gate_inputs AFTER INSERT OR UPDATE OR DELETE ON case_scores
     FOR EACH STATEMENT EXECUTE FUNCTION tocsin_gate_inputs('learn');
 

@@ -166,6 +166,9 @@ async def test_a_look_reads_only_what_has_changed(conn):
     assert second.exposure is first.exposure
     assert second.releases is first.releases
     assert second.comparisons is first.comparisons
+    again = "ON CONFLICT (agent, release) DO UPDATE SET first_seen = now() WHERE releases.first_seen > now()"
+    await conn.execute(f"INSERT INTO releases (agent, release, first_seen) VALUES ('support-bot', '2', now()) {again}")
+    assert (await known.read(conn))[0] is second, "a release that is seen again is no news"
 
 
 async def test_a_pair_that_somebody_asks_about_is_counted_with_the_next_look(conn):
