@@ -5,7 +5,9 @@
 The web role is a process of its own on an embedded PostgreSQL with 2,000 releases and 2,000 incidents, of which one is
 changed five times a second, so that the inputs are read anew each second. Each of 100 questions was asked once before, over
 ten seconds: what is measured contains their documents' renewal, each written down before it is answered. A request's time
-begins when it was due, not when a connection was free.
+begins when it was due, not when a connection was free. Beside it: what a request costs the role in CPU, the reading of the
+inputs included, and how many processes the machine had for each of its cores: above 1 the latencies are those of a queue for
+the processor.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from streams.sandbox.postgres import EmbeddedPostgres
 
@@ -89,7 +93,9 @@ async def arriving(client: Client, rate: float, seconds: float) -> list[float]:
     return taken
 
 
-async def run(uri: str, port: int, rate: float, seconds: float) -> list[float]:
+async def run(uri: str, port: int, load: tuple[float, float], cost: Callable[[], float]) -> tuple[list[float], float]:
+    """Latencies in milliseconds, and the role's CPU seconds meanwhile."""
+    rate, seconds = load
     ended = asyncio.Event()
     changing = asyncio.create_task(busy(uri, 0.2, ended))
     await asyncio.to_thread(ready, port)
@@ -97,7 +103,9 @@ async def run(uri: str, port: int, rate: float, seconds: float) -> list[float]:
     await client.open()
     try:
         await arriving(client, QUESTIONS / WARM_S, WARM_S)
-        return await arriving(client, rate, seconds)
+        before = cost()
+        taken = await arriving(client, rate, seconds)
+        return taken, cost() - before
     finally:
         await client.close()
         ended.set()
@@ -105,11 +113,13 @@ async def run(uri: str, port: int, rate: float, seconds: float) -> list[float]:
 
 
 @contextmanager
-def role(uri: str, port: int) -> Iterator[None]:
+def role(uri: str, port: int) -> Iterator[Callable[[], float]]:
+    """Answers how many CPU seconds it has used."""
     where = {**os.environ, "TOCSIN_KAFKA": "127.0.0.1:1", "TOCSIN_DATABASE": uri, "TOCSIN_WEB_PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-c", CODE], env=where)
     try:
-        yield
+        seen = psutil.Process(process.pid)
+        yield lambda: float(sum(seen.cpu_times()[:2]))
     finally:
         process.terminate()
         process.wait(15)
@@ -126,10 +136,13 @@ def measure(rate: float = 200.0, seconds: float = 25.0) -> dict[str, Any]:
     ):
         uri = server.uri("postgres")
         fill(uri, RELEASES, INCIDENTS)
-        with role(uri, port):
-            taken = sorted(asyncio.run(run(uri, port, rate, seconds)))
+        with role(uri, port) as cost:
+            taken, cpu_s = asyncio.run(run(uri, port, (rate, seconds), cost))
+    taken.sort()
     found = {f"gate_http_p{name}_ms": round(_at(taken, share), 3) for name, share in (("50", 0.5), ("99", 0.99))}
-    return {**found, "gate_http_max_ms": round(taken[-1], 3), "gate_http_requests": len(taken), "gate_http_rate": rate}
+    found |= {"gate_http_max_ms": round(taken[-1], 3), "gate_http_cpu_ms": round(cpu_s * 1000 / len(taken), 3)}
+    crowd = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return {**found, "gate_http_requests": len(taken), "gate_http_rate": rate, "machine_load": round(crowd, 2)}
 
 
 def _at(ordered: list[float], share: float) -> float:
