@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from ..learn.recording import recorded
 from ..records import GateDecision, GateQuestion
-from . import asking, cases, evaluators, gate_answers, gate_people, outcomes, people, taking
+from . import asking, cases, gate_answers, gate_people, outcomes, people, taking
 from .answers import Documented, Refused
 from .described import ASKING, READING
 from .documents import (
@@ -159,7 +159,6 @@ HANDLERS = [
     *gate_people.HANDLERS,
     *gate_answers.HANDLERS,
     *asking.HANDLERS,
-    *evaluators.HANDLERS,
     *taking.HANDLERS,
     get_health,
     list_policies,

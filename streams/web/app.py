@@ -24,7 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from .. import topics
 from ..database import Connection
-from ..learn import flagd, flags, freezing, outcomes, overrides, several
+from ..learn import flagd, flags, freezing, outcomes, overrides, several, worth
 from ..learn.cases import judged
 from ..learn.deciders import choosing
 from ..learn.gates import decide
@@ -40,7 +40,7 @@ from ..respond import oncalls
 from ..respond.hearing.ears import Ears
 from ..respond.receivers.slack_wire import Wire
 from ..settings import Settings
-from . import api, control_pages, controls, flagger, github, hooks, ofrep, pagerduty, pages, releases
+from . import api, control_pages, controls, evaluators, flagger, github, hooks, ofrep, pagerduty, pages, releases
 from .answers import told
 from .cases import Bench
 from .control_room import ControlRoom
@@ -110,11 +110,16 @@ def _routers() -> list[Any]:
         Router("/", route_handlers=api.HANDLERS, dependencies={"wanted": _given(api.wanted)}),
         Router("/", route_handlers=pages.HANDLERS, dependencies={"wanted": _given(pages.filters)}),
         Router("/", route_handlers=[*hooks.HANDLERS, *pagerduty.HANDLERS]),
+        Router("/", route_handlers=evaluators.HANDLERS, dependencies={"measures": _given(_measures)}),
         Router("/", route_handlers=releases.HANDLERS, dependencies={"graphs": _given(_graphs)}),
         Router("/", route_handlers=[*flagger.HANDLERS, *github.HANDLERS, *ofrep.HANDLERS]),
         Router("/", route_handlers=[*controls.HANDLERS, *control_pages.HANDLERS]),
         create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False),
     ]
+
+
+def _measures() -> evaluators.Measures:
+    return evaluators.Measures(worth.agreement, worth.corrected)
 
 
 def _asked(settings: Settings, policy: Policy, shop: Shop, ears: Ears, registry: CollectorRegistry) -> dict[str, Any]:

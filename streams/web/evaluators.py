@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
 from litestar import MediaType, Response, get, post
@@ -11,7 +13,6 @@ from litestar.params import FromPath, JSONBody
 
 from ..learn import evaluators as reading
 from ..learn.recording import tell
-from ..learn.worth import agreement, corrected
 from ..records import POWERS, Granted, Labelled, Power
 from .answers import Documented, Refused
 from .described import READING, WRITING
@@ -28,6 +29,30 @@ from .evaluator_documents import (
 from .forms import FIELD_MAX, Asked, Text, see, shown, signed
 from .rendering import place
 from .shop import Shop
+
+
+class Rate(Protocol):
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+class Agreed(Protocol):
+    @property
+    def kappa(self) -> float: ...
+    @property
+    def constant(self) -> float: ...
+
+
+class Measures(NamedTuple):
+    """How counts become rates: handed in."""
+
+    agreement: Callable[[int, int, int, int], Agreed | None]
+    corrected: Callable[[tuple[int, int], tuple[int, int], tuple[int, int]], Rate | None]
+
 
 NONE = "There is no evaluator of this id."
 NAME = "/v1/evaluators/{evaluator:str}"
@@ -50,9 +75,11 @@ async def list_proposals(shop: NamedDependency[Shop]) -> Proposals:
 
 
 @get(NAME, tags=["evaluators"], operation_class=Documented, **READING)
-async def get_evaluator(shop: NamedDependency[Shop], evaluator: FromPath[str]) -> EvaluatorDetail:
+async def get_evaluator(
+    shop: NamedDependency[Shop], measures: NamedDependency[Measures], evaluator: FromPath[str]
+) -> EvaluatorDetail:
     """One evaluator with its history, its audit, and what it overlooks as far as that is known."""
-    return await detail(shop, named(evaluator))
+    return await detail(shop, measures, named(evaluator))
 
 
 @post(f"{NAME}/grant", tags=["evaluators"], **WRITING)
@@ -87,9 +114,13 @@ async def evaluators_page(request: Asked, shop: NamedDependency[Shop]) -> Respon
 
 @get("/evaluators/{evaluator:str}", media_type=MediaType.HTML, include_in_schema=False)
 async def evaluator_page(
-    request: Asked, shop: NamedDependency[Shop], evaluator: FromPath[str], said: Text = ""
+    request: Asked,
+    shop: NamedDependency[Shop],
+    measures: NamedDependency[Measures],
+    evaluator: FromPath[str],
+    said: Text = "",
 ) -> Response[str]:
-    found = await detail(shop, named(evaluator))
+    found = await detail(shop, measures, named(evaluator))
     return shown(request, "evaluator.html", one=found, said=said, powers=POWERS, where="evaluators")
 
 
@@ -121,15 +152,15 @@ async def label_form(request: Asked, shop: NamedDependency[Shop], evaluator: Fro
     return see(f"/evaluators/{escaped(evaluator)}?said=labelled")
 
 
-async def detail(shop: Shop, name: str) -> EvaluatorDetail:
+async def detail(shop: Shop, measures: Measures, name: str) -> EvaluatorDetail:
     async with shop.connection() as conn:
         found = await reading.evaluator(conn, name, starts(shop))
         if found is None:
             raise Refused(404, NONE)
         more = await reading.evidence(conn, name)
     both, only, missed, neither = found.worth.audited if found.worth else (0, 0, 0, 0)
-    agreed = agreement(both, only, missed, neither)
-    rate = corrected((more.flagged, more.scored), (both, both + missed), (neither, neither + only))
+    agreed = measures.agreement(both, only, missed, neither)
+    rate = measures.corrected((more.flagged, more.scored), (both, both + missed), (neither, neither + only))
     shown_rate = Corrected(round(rate.value, 4), round(rate.low, 4), round(rate.high, 4)) if rate else None
     return EvaluatorDetail(
         found,
@@ -178,5 +209,14 @@ def _recall(audited: int, missed: int, passed: int) -> str:
     return f"Of {passed} sessions that it passed and people looked at, {missed} were bad."
 
 
-HANDLERS = [list_evaluators, list_proposals, get_evaluator, grant, label]
-PAGES = [evaluators_page, evaluator_page, grant_form, label_form]
+HANDLERS = [
+    list_evaluators,
+    list_proposals,
+    get_evaluator,
+    grant,
+    label,
+    evaluators_page,
+    evaluator_page,
+    grant_form,
+    label_form,
+]
