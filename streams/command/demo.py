@@ -23,7 +23,8 @@ from ..sandbox import fleet as fleets
 from .stage import Stage, StageError, port_is_free
 from .start import policy_or_exit, settings_or_exit, token_of, until_interrupted
 
-POLICY = """# The demo waits less, with shorter lateness and buckets, and its judge, a model, has earned the right to block.
+POLICY = """# The demo waits less, with shorter lateness and buckets, believes in fewer sessions, and its judge, a model, has
+# earned the right to block.
 name = "demo"
 
 [time]
@@ -32,6 +33,9 @@ idle_s = 3.0
 tick_s = 0.5
 bucket_s = 2
 minute_s = 5
+
+[gates.promotion]
+clean_min = 20
 
 [[calibration.grants]]
 evaluators = ["LLM:groundedness@*"]
@@ -164,6 +168,15 @@ class Story:
         self.fleet.calm.add(agent)
         if agent == fleets.SUPPORT:
             self.stage.submit(_set(self.fleet.fixed))
+            self._prove(agent)
+
+    def _prove(self, agent: str) -> None:
+        """Somebody writes what is expected of the regression case, and CI runs it: a fix is believed once it passes."""
+        cases = (self._get("/v1/cases") or {}).get("cases", [])
+        for case in (one for one in cases if one["agent"] == agent and one["state"] == "draft"):
+            wanted = {"expectation": "The answer rests on what the tools returned.", "actor": "Dana"}
+            if self._post(f"/v1/cases/{urllib.parse.quote(case['id'], safe='')}", wanted):
+                self.stage.submit(self.fleet.proven(case["id"]))
 
     def _get(self, path: str) -> Any:
         try:
@@ -171,6 +184,15 @@ class Story:
                 return json.load(answer)
         except (OSError, ValueError):
             return None
+
+    def _post(self, path: str, body: dict[str, str]) -> bool:
+        headers = {"Authorization": f"Bearer {self.stage.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.stage.pages + path, json.dumps(body).encode(), headers)  # noqa: S310 - our own pages
+        try:
+            with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - our own pages
+                return True
+        except OSError:
+            return False
 
     def missing(self) -> list[str]:
         found = [

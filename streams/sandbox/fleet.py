@@ -88,10 +88,15 @@ class Fleet:
         while not self.fixed.is_set():
             n += 1
             bad = n % 5 < 3
-            await self._session(SUPPORT, REGRESSED, f"u{n}", score=0.31 if bad else 0.9)
+            await self._canary(REGRESSED, n, 0.31 if bad else 0.9)
         await self._release(FIXED, REGRESSED)
         for n in itertools.count():
-            await self._session(SUPPORT, FIXED, f"u{n}", score=0.94)
+            await self._canary(FIXED, n, 0.94)
+
+    async def _canary(self, release: str, n: int, score: float) -> None:
+        """A session in the release that is on trial, and one beside it in the stable one."""
+        trial = self._session(SUPPORT, release, f"u{n}", score=score)
+        await asyncio.gather(trial, self._session(SUPPORT, STABLE, f"v{n}", score=0.93))
 
     async def _research(self) -> None:
         """One session that does not stop asking a dear model; the others behave."""
@@ -159,6 +164,12 @@ class Fleet:
     async def _release(self, release: str, parent: str | None) -> None:
         data = {"agent": SUPPORT, "release": release, "parents": [parent] if parent else [], "commit": f"c-{release}"}
         await self._put("delivery.events", SUPPORT, self._event("release.registered.v1", "/ci", data))
+
+    async def proven(self, case: str) -> None:
+        """CI ran the regression case of the fixed release three times, and it passed."""
+        runs = {"case_id": case, "runs": 3, "passes": 3, "baseline_passes": 3}
+        data = {"agent": SUPPORT, "release": FIXED, **runs}
+        await self._put("delivery.events", SUPPORT, self._event("case.scored.v1", "/ci", data))
 
     async def _send(self, kind: str, ctx: dict[str, Any], **data: Any) -> None:
         event = self._event(f"agent.{kind}.v1", f"/demo/{ctx['agent']['id']}", {"ctx": ctx, **data})
