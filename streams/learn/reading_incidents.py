@@ -28,7 +28,7 @@ SELECT json_strip_nulls(json_build_object(
         CASE WHEN i.body->'subject'->>'agent' <> '' THEN jsonb_build_array(i.body->'subject'->>'agent') END, '[]'),
     'judges', jsonb_build_array(concat('detector:', i.detector, '@', COALESCE(i.body->>'version', '0')))
         || COALESCE(i.body->'judges', '[]'),
-    'opened_at', i.body->>'opened_at', 'count', i.count,
+    'opened_at', i.body->>'opened_at', 'count', CASE WHEN d.body->'decision' ? 'count' THEN i.count END,
     'outcome_at', COALESCE(d.body->'decision'->>'at', d.body->>'resolved_at'),
     'actor', COALESCE(d.body->'decision'->>'actor', d.body->>'resolved_by'),
     'why', d.body->'decision'->>'why', 'expires_at', d.body->'decision'->>'expires_at',

@@ -22,6 +22,7 @@ from ..records import (
     GateSnapshot,
     Incident,
     ReleaseRegistered,
+    evaluators,
 )
 
 Address = tuple[str, str, str, str]  # gate, agent, release, environment
@@ -57,7 +58,14 @@ class Gates:
         name = (data.agent, data.release)
         known = self._releases.get(name, GateRelease(*name, event.time))
         self._releases[name] = replace(
-            known, registered_at=event.time, parents=tuple(data.parents or ()), aliases=tuple(data.aliases or ())
+            known,
+            registered_at=known.registered_at or event.time,
+            registered=True,
+            parents=tuple(data.parents or ()),
+            aliases=tuple(data.aliases or ()),
+            commit=data.commit or "",
+            fixes=tuple(data.fixes or ()),
+            author=(data.author.id or "") if data.author else "",
         )
         self._version += 1
 
@@ -113,6 +121,11 @@ class Gates:
             stage=parent.stage,
             outcome=parent.outcome,
             fixed_in=parent.fixed_in,
+            outcome_at=parent.outcome_at,
+            expires_at=parent.expires_at,
+            pressed=parent.pressed,
+            inferred=parent.inferred,
+            accepted_count=0,
             ticket=incident.ticket or parent.ticket,
             ticket_url=incident.ticket_url or parent.ticket_url,
         )
@@ -120,6 +133,7 @@ class Gates:
 
 def _seen(incident: Incident) -> GateIncident:
     agent = incident.subject.get("agent", "")
+    said = incident.decision
     return GateIncident(
         id=incident.id,
         title=incident.title,
@@ -130,5 +144,14 @@ def _seen(incident: Incident) -> GateIncident:
         fixed_in=incident.fixed_in,
         ticket=incident.ticket,
         ticket_url=incident.ticket_url,
-        agents=(agent,) if agent else (),
+        agents=incident.agents or ((agent,) if agent else ()),
+        detector=incident.detector,
+        judges=evaluators(incident),
+        opened_at=incident.opened_at,
+        outcome_at=said.at if said else incident.resolved_at,
+        expires_at=said.expires_at if said else None,
+        accepted_count=said.count if said else 0,
+        count=incident.count if said and said.count else 0,
+        pressed=said.pressed if said else False,
+        inferred=said.inferred if said else False,
     )
