@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from ..records import CaseScoredData, GateFix
 from . import cases, lineage
 
-RELEASES_MAX = 200  # of one incident, the nearest to the fix
+RELEASES_MAX = 100  # of one incident, the nearest to the fix
 State = Literal["unverified", "verified", "failed", "unreliable"]
 
 
@@ -95,13 +95,15 @@ def judging(limits: Limits) -> Callable[[str, Row, lineage.Releases, Seen], tupl
 def fixes(
     trouble: Trouble, releases: lineage.Releases, evidence: Evidence, limits: Limits = USUAL
 ) -> tuple[GateFix, ...]:
-    """What is known of the fix in each release that contains it. The same inputs give the same answer."""
+    """What is known of the fix where it is, and in each release that contains it. The same inputs give the same answer."""
     where = lineage.fix_release(
         releases, trouble.agent, trouble.fixed_in, trouble.outcome_at, trouble.names, sighted=trouble.releases
     )
     found = []
     for release in lineage.containing(releases, trouble.agent, where)[:RELEASES_MAX]:
         state, how, detail = _state(trouble, release, evidence, limits)
+        if state == "unverified" and release not in (where.release, *where.also):
+            continue  # nothing is known of it: what holds where the fix is, holds here
         more = {"inferred": True} if where.inferred else {}
         found.append(GateFix(trouble.incident, trouble.agent, release, state, how, {**detail, **more}))
     return tuple(found)

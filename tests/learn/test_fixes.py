@@ -47,8 +47,8 @@ def scored(runs: int, passes: int, baseline: int | None = None) -> CaseScoredDat
     return CaseScoredData(case_id="c", agent="bot", release="9.2", runs=runs, passes=passes, baseline_passes=baseline)
 
 
-def test_every_release_that_contains_the_fix_has_to_show_that_it_holds() -> None:
-    assert states(NOTHING) == dict.fromkeys(("9.2", "9.3", "9.2-hotfix"), ("unverified", ""))
+def test_the_release_in_which_the_fix_is_has_to_show_that_it_holds() -> None:
+    assert states(NOTHING) == {"9.2": ("unverified", "")}
 
 
 def test_a_fix_that_nobody_has_registered_yet_is_in_no_release() -> None:
@@ -56,12 +56,8 @@ def test_a_fix_that_nobody_has_registered_yet_is_in_no_release() -> None:
 
 
 def test_enough_calls_of_the_tool_without_the_trouble_verify_it() -> None:
-    calls = {"9.2": 50, "9.3": 49, "9.1": 1000}
-    assert states(Evidence(None, {}, calls)) == {
-        "9.2": ("verified", "calls"),
-        "9.3": ("unverified", ""),
-        "9.2-hotfix": ("unverified", ""),
-    }
+    calls = {"9.2": 50, "9.3": 49, "9.2-hotfix": 51, "9.1": 1000}
+    assert states(Evidence(None, {}, calls)) == {"9.2": ("verified", "calls"), "9.2-hotfix": ("verified", "calls")}
     assert states(Evidence(None, {}, calls), tool=None)["9.2"] == ("unverified", "")
 
 
@@ -70,7 +66,6 @@ def test_a_release_in_which_it_came_back_has_failed_whatever_was_verified() -> N
     assert states(evidence, again=frozenset({"9.3"})) == {
         "9.2": ("verified", "case"),
         "9.3": ("failed", "sighted"),
-        "9.2-hotfix": ("unverified", ""),
     }
 
 
