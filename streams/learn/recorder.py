@@ -29,10 +29,10 @@ SELECT DISTINCT ON (incident) incident, at, COALESCE((body->>'bulk')::boolean, f
 WHERE actor = %s AND at BETWEEN %s AND %s AND NOT reopened AND incident <> %s AND body IS NOT NULL
 ORDER BY incident, id DESC LIMIT %s
 """
-# Whose promotion an incident blocks: who wrote the release, who asked the gate for it, and who wanted it all the same.
+# Whose promotion an incident blocks: who wrote the release, and who asked for it all the same.
 WANTING = """
 SELECT DISTINCT who FROM (
-    SELECT d.agent, d.release, d.id FROM gate_states s JOIN decisions d ON d.id = s.decision
+    SELECT d.agent, d.release FROM gate_states s JOIN decisions d ON d.id = s.decision
     WHERE s.state = 'block' AND convert_from(d.document, 'UTF8')::jsonb->'reasons' @> %s
 ) blocked
 JOIN releases r ON r.agent = blocked.agent AND r.release = blocked.release
@@ -40,8 +40,6 @@ CROSS JOIN LATERAL (
     SELECT r.body->'author'->>'id' AS who
     UNION SELECT o.body->>'requested_by' FROM overrides o
     WHERE o.agent = blocked.agent AND o.release = blocked.release
-    UNION SELECT convert_from(d.inputs, 'UTF8')::jsonb->'question'->>'requested_by' FROM decisions d
-    WHERE d.agent = blocked.agent AND d.release = blocked.release AND d.as_of > now() - interval '7 days'
 ) people
 WHERE who <> ''
 """

@@ -90,7 +90,12 @@ async def blocked(conn, incident, author="ada-l"):
     document = msgspec.json.encode({"reasons": reasons})
     await conn.execute(
         "INSERT INTO decisions VALUES ('d1', 'promotion', 'support-bot', '8', 'prod', 'block', '', '', now(), %s, '', %s)",
-        [document, msgspec.json.encode({"question": {"agent": "support-bot", "requested_by": "chen"}})],
+        [document, b"{}"],
+    )
+    await conn.execute(
+        "INSERT INTO overrides (id, gate, agent, release, environment, expires_at, body)"
+        " VALUES ('o1', 'promotion', 'support-bot', '8', 'prod', now(), %s)",
+        [Jsonb({"requested_by": "chen"})],
     )
     await conn.execute("INSERT INTO gate_states VALUES ('promotion', 'support-bot', '8', 'prod', 'block', 'd1', now())")
     await conn.execute(
