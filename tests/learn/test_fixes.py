@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from learn.booking import SEEN, book, sighted
+from learn.gating import VALUES
 from learn.test_counting import EXPOSURE, counting, delivered
 from learn.test_lineage import LINE, at
 from psycopg.types.json import Jsonb
@@ -17,8 +18,11 @@ from streams.learn import fixes
 from streams.learn.cases import case_id
 from streams.learn.fixes import Evidence, Limits, Trouble
 from streams.learn.fixing import Fixing, Rules
+from streams.learn.gates import decide
+from streams.learn.inputs import Index
 from streams.learn.lineage import Graph
-from streams.records import CaseScoredData, Decision, Exposure, RegressionCase
+from streams.learn.reading import snapshot
+from streams.records import CaseScoredData, Decision, Exposure, GateQuestion, RegressionCase
 from streams.settle import Read
 
 NOTHING = Evidence(None, {}, {})
@@ -122,7 +126,7 @@ class Desk:
     async def fixed(self, **given: Any) -> None:
         known = {"stage": "closed", "outcome": "fixed", "fixed_in": "2026.09.4"}
         decision = Decision(at=SEEN + timedelta(hours=1), actor="ann")
-        await book(self.conn, sighted(decision=decision, **{**known, **given}))
+        await book(self.conn, sighted(**{**known, "decision": decision, **given}))
 
     async def turn(self) -> int:
         self.now_s += 60
@@ -216,3 +220,28 @@ async def test_whoever_dies_in_between_begins_anew_and_writes_the_same(desk: Des
     assert await desk.states() == {}
     assert await desk.turn() == 1
     assert await desk.states() == {"2026.09.4": ("verified", "calls")}
+
+
+async def test_from_fixed_in_next_over_a_proof_to_an_open_gate_while_the_old_release_stays_blocked(desk: Desk) -> None:
+    async def said(release: str) -> set[tuple[str, str]]:
+        found = Index(await snapshot(desk.conn, ["critical", "high"]))
+        now = datetime.now(UTC)
+        inputs = found.inputs(GateQuestion("support-bot", release), now, now)
+        codes = {(one.code, one.effect) for one in decide(VALUES, inputs, now).reasons}
+        return {one for one in codes if one[0].startswith(("incident", "fix", "release"))}
+
+    await desk.fixed(fixed_in="next", decision=Decision(at=SEEN + timedelta(hours=1), actor="ann"))
+    await desk.turn()
+    assert await said("2026.09.3") == {("incident_fixed_elsewhere", "block")}
+    assert await said("2026.09.5") == {("release_unknown", "hold")}
+    later = delivered(9, "release.registered.v1", release="2026.09.5", parents=["2026.09.4"], fixes=["AGT-412"])
+    later = later._replace(offset=2, value=later.value.replace(b"T09:00", b"T12:00"))
+    await counting().apply(desk.conn, [later], desk.positions)
+    desk.positions["delivery.events/0"] = 3
+    await desk.turn()
+    assert await said("2026.09.5") == {("fix_unverified", "hold")}
+    await desk.called("2026.09.5", 50)
+    await desk.turn()
+    assert await said("2026.09.5") == set()
+    assert await said("2026.09.4") == {("incident_fixed_elsewhere", "block")}
+    assert await said("2026.09.3") == {("incident_fixed_elsewhere", "block")}
