@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ..records import (
     ApprovalAnswered,
     ApprovalAsked,
+    Control,
     ControlAsked,
     ControlGone,
     ControlRefused,
@@ -243,7 +244,7 @@ class Turn:
         closed_at = self.at if told.state == "closed" else None
         self._keep(replace(switch, said=told, closed_at=closed_at))
         self.say.append(told)
-        if before.said is not None and before.said.like(told):
+        if before.said is not None and (before.said.like(told) or _on_trial(before.said, told)):
             return
         incidents = {hold.incident for hold in (*all_of(before), *all_of(switch)) if hold.incident}
         for incident in sorted(incidents):
@@ -274,3 +275,8 @@ def _hold(ask: ControlAsked) -> Hold:
         tools=ask.tools if ask.want == "deny_tool" and ask.scope.kind not in ("tool", "agent_tool") else (),
         until=ask.until,
     )
+
+
+def _on_trial(before: Control, after: Control) -> bool:
+    """A trial, and that it failed, is for the history: under a ticket it would be said every few minutes."""
+    return after.state == "half_open" or (before.state == "half_open" and after.state == "open" and after.automatic)

@@ -20,8 +20,8 @@ SINKS = """
 SELECT receiver, count(*) FILTER (WHERE state IN ('owed', 'attempting')),
     extract(epoch FROM now() - min(created_at) FILTER (WHERE state IN ('owed', 'attempting')))::float8,
     count(*) FILTER (WHERE state = 'attempting' AND ask_after < now()), count(*) FILTER (WHERE state = 'refused')
-FROM obligations WHERE state IN ('owed', 'attempting', 'refused') GROUP BY receiver
-"""
+FROM obligations WHERE state IN ('owed', 'attempting', 'refused') AND receiver <> 'control' GROUP BY receiver
+"""  # controls are no receiver's: learn takes them
 POSITIONS = "SELECT reader || ':' || part, next FROM positions ORDER BY 1 LIMIT 500"
 
 

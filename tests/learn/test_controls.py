@@ -128,6 +128,15 @@ def test_a_sighting_during_the_trial_stops_it_again():
     assert only(desk.detector()).state == "open"
 
 
+def test_a_trial_and_that_it_failed_is_no_news_under_the_ticket():
+    desk = Desk()
+    desk.detector()
+    said = desk.later(minutes=5)
+    assert (only(said).state, words(said)) == ("half_open", [])
+    assert words(desk.detector()) == []
+    assert len(words(desk.tell(decided()))) == 1
+
+
 def test_sessions_of_an_earlier_trial_prove_nothing():
     desk = Desk()
     desk.detector()
