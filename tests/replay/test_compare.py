@@ -97,9 +97,9 @@ def test_the_number_of_findings_is_compared(told):
 
 
 def test_a_detector_on_trial_is_held_and_opens_the_gate(told):
-    started = [b.session_started(10 + n, session=f"x{n}") for n in range(25)]
+    started = [b.session_started(10 + n, session=f"x{n}") for n in range(200)]
     found = told(
-        lines(*failures("s1", 0), *started, b.heartbeat(200)), '[detectors."tool.repeated_error"]\ndry_run = true\n'
+        lines(*failures("s1", 0), *started, b.heartbeat(300)), '[detectors."tool.repeated_error"]\ndry_run = true\n'
     )
     (one,) = found.different
     assert one.values["held"] == ((), ("dry_run",))

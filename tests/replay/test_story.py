@@ -59,11 +59,11 @@ def worked(moment, session):
 
 
 def test_what_a_person_decided_changes_the_incident_and_the_gate(replayed):
-    others = (event for n in range(25) for event in worked(10 + n, session=f"x{n}"))
-    events = [*three_errors(), *others, b.heartbeat(200)]
+    others = (event for n in range(200) for event in worked(10 + n, session=f"x{n}"))
+    events = [*three_errors(), *others, b.heartbeat(300)]
     first = replayed(lines(*events))
     assert first.decision[-1].state == "block"
-    outcome = b.outcome(first.incident[0].id, "false_positive", 300)
+    outcome = b.outcome(first.incident[0].id, "false_positive", 350)
     after = replayed(lines(*events, outcome, b.heartbeat(400)))
     assert (after.incident[0].stage, after.incident[0].outcome) == ("resolved", "false_positive")
     assert after.decision[-1].state == "allow"
