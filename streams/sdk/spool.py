@@ -16,84 +16,21 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO
+
+from .keeping import HEAD, Item, Keeps, Memory
 
 try:
     import fcntl
 except ImportError:  # not on this system
     fcntl = None  # type: ignore[assignment]
 
-HEAD = struct.Struct(">III")  # crc of the rest, length of the key, of the event
+__all__ = ["Item", "Keeps", "Memory", "Spool"]
+
 CURSOR = struct.Struct(">QQ")  # segment, offset
 SEGMENT_BYTES = 4 * 1024 * 1024
 READ_BYTES = 1024 * 1024
 LOCK = "lock"
-
-
-class Item(NamedTuple):
-    key: bytes  # the root session: what has one key keeps its order
-    event: bytes
-
-    @property
-    def size(self) -> int:
-        return HEAD.size + len(self.key) + len(self.event)
-
-
-class Keeps(Protocol):
-    """Where events wait. One writes, another reads."""
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that are not done with."""
-        ...
-
-    def append(self, items: list[Item]) -> int:
-        """How many of them are kept; the rest found no room."""
-        ...
-
-    def read(self, most: int) -> list[Item]: ...
-    def done(self, items: list[Item]) -> None: ...
-    def sync(self) -> None: ...
-    def close(self) -> int:
-        """How many events end with it."""
-        ...
-
-    def abandon(self) -> None:
-        """In a forked child: let go of what is the parent's, so that its lock ends with the parent."""
-        ...
-
-
-class Memory:
-    """For sinks that are never away, and where there is no disk."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self._items: list[Item] = []
-        self._max, self.waiting, self._lock = bytes_max, 0, threading.Lock()
-
-    def append(self, items: list[Item]) -> int:
-        with self._lock:
-            for place, item in enumerate(items):
-                if self.waiting + item.size > self._max:
-                    return place
-                self._items.append(item)
-                self.waiting += item.size
-        return len(items)
-
-    def read(self, most: int) -> list[Item]:
-        with self._lock:
-            return self._items[:most]
-
-    def done(self, items: list[Item]) -> None:
-        with self._lock:
-            del self._items[: len(items)]
-            self.waiting -= sum(item.size for item in items)
-
-    def sync(self) -> None: ...
-
-    def close(self) -> int:
-        return len(self._items)
-
-    def abandon(self) -> None: ...
 
 
 class Folder:
@@ -190,10 +127,15 @@ class Spool:
             raise OSError("this system has no file locks")
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock, self._max, self._fsync_s = threading.Lock(), bytes_max, fsync_s
-        self.left = _left(base)
-        own = base / f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
-        own.mkdir(mode=0o700)
-        self._own = Folder(own)
+        gate = os.open(base, os.O_RDONLY)
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX)  # a folder that is being made is not one that somebody left
+            self.left = _left(base)
+            own = base / f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
+            own.mkdir(mode=0o700)
+            self._own = Folder(own)
+        finally:
+            os.close(gate)
         self._number, self._file, self._synced, self._dirty = -1, -1, time.monotonic(), False
         self._roll()
 

@@ -255,3 +255,23 @@ with Emitter("bot", "1", KafkaSink(sys.argv[2]), spool=sys.argv[3], heartbeat_s=
             pass
         assert emitter.flush()
     assert len(sink.taken) == 4
+
+
+def test_many_processes_that_begin_at_once_take_nothing_from_each_other(tmp_path):
+    program = """
+import sys
+sys.path[:0] = sys.argv[2:4]
+from pathlib import Path
+from streams.sdk.spool import Item, Spool
+for _ in range(100):
+    spool = Spool(Path(sys.argv[1]), 10**6)
+    mine = [Item(b"k", b"x" * 50)]
+    assert spool.append(mine) == 1
+    assert spool.read(10) == mine, "another one's"
+    spool.done(mine)
+    spool.close()
+"""
+    told = [sys.executable, "-c", program, str(tmp_path), str(ROOT)]
+    agents = [subprocess.Popen(told) for _ in range(4)]
+    assert [agent.wait(60) for agent in agents] == [0, 0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
