@@ -243,11 +243,43 @@ def _deployed(chance: Random, at: float, who: dict[str, Any]) -> r.Deployed:
 
 
 def _bypassed(_chance: Random, at: float, who: dict[str, Any]) -> r.Bypassed:
-    where = {"agent": f"agent-of-{who['session']}", "release": f"{who['release']}.{int(at) // 10}", "environment": "prod"}
+    where = {
+        "agent": f"agent-of-{who['session']}",
+        "release": f"{who['release']}.{int(at) // 10}",
+        "environment": "prod",
+    }
     return r.Bypassed(gate="promotion", **where, at=b.at(at), how="promoted", state="block")
 
 
+def _override(chance: Random, at: float, who: dict[str, Any]) -> r.Override:
+    """Of a few names, so that what follows meets one that was asked for."""
+    where = {"agent": f"agent-of-{who['session']}", "release": who["release"], "environment": "prod"}
+    known = {"gate": "promotion", **where, "reasons": (_name(chance, who),), "reason": "it was agreed with payments"}
+    times = {"created_at": b.at(at), "expires_at": b.at(at + chance.randrange(5, 60))}
+    return r.Override(id=f"o-{who['session']}-{chance.randrange(9)}", **known, **times, requested_by="ann")
+
+
+def _ended(chance: Random, at: float, who: dict[str, Any]) -> r.OverrideEnded:
+    return r.OverrideEnded(f"o-{who['session']}-{chance.randrange(9)}", b.at(at), chance.choice(("ann", "")), "worse")
+
+
+def _freeze(chance: Random, at: float, who: dict[str, Any]) -> r.Freeze:
+    edges = {"begins": b.at(at), "ends": b.at(at + 60), "at": b.at(at)}
+    return r.Freeze(id=f"f-{who['session']}-{chance.randrange(9)}", reason="holidays", actor="ann", **edges)
+
+
+def _notice(chance: Random, at: float, who: dict[str, Any]) -> r.Notice:
+    """Of an incident, or of none."""
+    about = {"incident": _name(chance, who)} if chance.random() < 0.7 else {"agent": f"agent-of-{who['session']}"}
+    return r.Notice(id=f"n-{who['session']}-{at}", at=b.at(at), headline="an override", lines=("why",), **about)
+
+
 SAMPLES: dict[type, Any] = {
+    r.Override: _override,
+    r.OverrideApproved: lambda c, at, who: r.OverrideApproved(f"o-{who['session']}-{c.randrange(9)}", "bob", b.at(at)),
+    r.OverrideEnded: _ended,
+    r.Freeze: _freeze,
+    r.Notice: _notice,
     r.Decided: _decided,
     r.Confirmed: lambda c, at, who: r.Confirmed((_name(c, who),), f"ann-{who['session']}", b.at(at)),
     r.Granted: _granted,

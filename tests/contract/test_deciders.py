@@ -18,6 +18,7 @@ from streams.detect.catalogue import (
 )
 from streams.learn.calibration import Calibration
 from streams.learn.crediting import Crediting
+from streams.learn.overriding import Freezing, Overriding
 from streams.learn.proposing import Proposing
 from streams.records import Bypassed, Deployed, Fact, Finding
 from streams.respond import book
@@ -48,7 +49,7 @@ budget_day = 5.0
 budget_month = 50.0
 """
 THRESHOLDS = {"tool.repeated_error": policy.load().detectors["tool.repeated_error"].thresholds}
-OWNERS = tuple(Owner(name=name) for name in ("s1", "mine", "yours"))
+OWNERS = tuple(Owner(name=name, agents=(f"agent-of-{name}",)) for name in ("s1", "mine", "yours"))
 VALUES = BookValues(owners=OWNERS, controls={"tool.repeated_error": "throttle"})
 
 
@@ -62,7 +63,7 @@ def registry() -> list[Any]:
         *delivery_deciders(*given),
         *book.deciders(VALUES),
     )
-    found += (Crediting(), Calibration(rules.calibration.starts), Proposing(THRESHOLDS))
+    found += (Overriding(), Freezing(), Crediting(), Calibration(rules.calibration.starts), Proposing(THRESHOLDS))
     return list({type(one): one for one in found}.values())  # those that share a memory are also tested alone
 
 
