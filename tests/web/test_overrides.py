@@ -1,5 +1,6 @@
 """Overrides and freezes over HTTP: asked for, approved, ended, and heard of."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -147,3 +148,20 @@ async def test_several_agents_are_answered_with_the_worst_each_listed(blocked):
     assert (await blocked.client.post(WHERE, json=body)).json()["state"] == "block"
     uneven = await blocked.client.get(WHERE, params=[*pairs, ("agent", "third")])
     assert uneven.status_code == 422 and "pairs" in uneven.json()["detail"]
+
+
+async def test_when_its_time_is_over_the_gate_blocks_again_and_people_are_asked_once_whether_it_was_right(blocked):
+    taken = (await request(blocked, for_s=3)).json()
+    await post(blocked, f"/v1/overrides/{taken['id']}/approve", actor="grace")
+    async with asyncio.timeout(30):
+        while not [one for one in await heard(blocked) if "over for" in one.headline]:
+            await settle(blocked.conn)
+            await asyncio.sleep(0.1)
+    assert await state(blocked) == "block"
+    asked = [one for one in await heard(blocked) if any("Was the block right?" in line for line in one.lines)]
+    assert [one.incident for one in asked] == [blocked.incident.id]
+    assert (await blocked.client.get(f"/v1/overrides/{taken['id']}")).json()["state"] == "expired"
+
+
+async def heard(site):
+    return [msgspec.convert(row[0], Notice) for row in await site.rows("SELECT record FROM inbox ORDER BY id")]
