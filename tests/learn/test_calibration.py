@@ -1,9 +1,12 @@
 """What an evaluator may cause follows from what people decide: lost soon, earned slowly, each step with its numbers."""
 
+from random import Random
+
 import builders as b
 import pytest
 
 from streams import policy
+from streams.learn import weighing, worth
 from streams.learn.calibration import Calibration
 from streams.learn.crediting import Crediting, credit_of
 from streams.learn.weighing import Values
@@ -308,3 +311,21 @@ def test_numbers_are_weighed_again_while_nobody_decides_anything():
         due = court.wakes[address]
         court.tell(book.Woken(*address, due))
     assert court.worth().power == "page"
+
+
+@pytest.mark.parametrize(
+    ("precision", "low", "high"), [(0.98, 0.0, 0.06), (0.8, 0.95, 1.0), (0.5, 0.99, 1.0)], ids=["good", "fair", "poor"]
+)
+def test_good_ones_keep_block_and_bad_ones_lose_it_within_two_hundred_decisions(precision, low, high):
+    """Both rules together, over simulated records."""
+    chance, lost = Random(11), 0
+    for _ in range(150):
+        good = bad = row = 0.0
+        for _ in range(200):
+            right = chance.random() < precision
+            good, bad = good + right, bad + (not right)
+            row = max(0.0, row + (-worth.CUSUM_CONFIRMED if right else worth.CUSUM_REJECTED))
+            if weighing.loss("block", weighing.Sums(good, bad, good, bad), row):
+                lost += 1
+                break
+    assert low <= lost / 150 <= high
