@@ -53,7 +53,7 @@ class Troubles:
                 self.sighted.setdefault(release, []).append(one)
             if one.outcome == "fixed":
                 names = [name for name in (one.id, one.ticket) if name]
-                since = one.outcome_at or NEVER
+                since = one.outcome_at if one.outcome_at and one.outcome_at.tzinfo else NEVER
                 fixed = fix_release(graph, graph.agent, one.fixed_in, since, names, sighted=one.releases)
                 self.fixes.append((one, fixed))
         self.fixed = {one.id: fixed for one, fixed in self.fixes}

@@ -81,11 +81,6 @@ def decide(values: GateValues, inputs: GateInputs, as_of: datetime) -> GateDecis
     )
 
 
-def e_block(values: GateValues, inputs: GateInputs) -> float:
-    """The evidence against the release that an override is bound to."""
-    return evidence.weighed(values, inputs).block
-
-
 def digest(inputs: GateInputs) -> str:
     """Identity of what was known, without when it was read: the same inputs read again have the same digest."""
     timeless = replace(inputs, read_at=NEVER, watermark=None)

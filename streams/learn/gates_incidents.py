@@ -69,7 +69,8 @@ def over(one: GateIncident) -> bool:
 
 def _decided(values: GateValues, one: GateIncident, as_of: datetime) -> Found | None:
     """By outcome, of a release that contains the fault and not the fix."""
-    since = None if one.outcome_at is None else as_of - one.outcome_at
+    decided_at = _moment(one.outcome_at)
+    since = None if decided_at is None else as_of - decided_at
     match one.outcome:
         case "false_positive":
             return _false(values, one, since) if one.pressed else None
@@ -102,10 +103,10 @@ def _false(values: GateValues, one: GateIncident, since: timedelta | None) -> Fo
 
 def _risk(one: GateIncident, as_of: datetime) -> Found:
     """A date that is missing, or has no offset, has passed."""
-    until = one.expires_at
-    if until is not None and until.tzinfo is not None and one.outcome_at is not None:
-        until = min(until, one.outcome_at + RISK_MAX)
-    if until is None or until.tzinfo is None or until <= as_of:
+    until, decided_at = _moment(one.expires_at), _moment(one.outcome_at)
+    if until is not None and decided_at is not None:
+        until = min(until, decided_at + RISK_MAX)
+    if until is None or until <= as_of:
         return open_("risk_expired")
     if 0 < 2 * one.accepted_count < one.count:
         return open_("risk_voided", count=one.count, accepted_count=one.accepted_count)
@@ -164,9 +165,15 @@ def _detector(one: GateIncident) -> tuple[str, ...]:
 
 
 def _late(values: GateValues, one: GateIncident, as_of: datetime) -> dict[str, Any]:
-    if one.opened_at is None or as_of - one.opened_at <= timedelta(seconds=values.sla_s):
+    opened_at = _moment(one.opened_at)
+    if opened_at is None or as_of - opened_at <= timedelta(seconds=values.sla_s):
         return {}
-    return {"open_days": (as_of - one.opened_at).days}
+    return {"open_days": (as_of - opened_at).days}
+
+
+def _moment(given: datetime | None) -> datetime | None:
+    """Nobody knows when a moment without an offset is."""
+    return None if given is None or given.tzinfo is None else given
 
 
 def _told(one: GateIncident, effect: GateState) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _frozen(one: Freeze, inputs: GateInputs, as_of: datetime) -> bool:
         return False
     if not _any(asked.agent, one.agents) or not _any(asked.environment, one.environments):
         return False
-    if one.ended_at is not None and one.ended_at <= as_of:
+    if one.ended_at is not None and (one.ended_at.tzinfo is None or one.ended_at <= as_of):
         return False
     if one.begins.tzinfo is None or one.ends.tzinfo is None:
         return True  # nobody knows when it ends

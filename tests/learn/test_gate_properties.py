@@ -9,7 +9,7 @@ from learn.gating import ASKED, NOW, VALUES, incident, inputs
 from msgspec.structs import replace
 
 from streams.learn import overrides
-from streams.learn.gates import RULES, decide, e_block
+from streams.learn.gates import RULES, decide
 from streams.learn.gates_incidents import over
 from streams.records import (
     Control,
@@ -41,8 +41,8 @@ INCIDENTS = st.builds(
     fixed_in=st.sampled_from([None, "2026.09.3", "2026.09.4"]),
     judges=st.lists(st.sampled_from(JUDGES), unique=True).map(tuple),
     detector=st.sampled_from(["tool.repeated_error", "data.leak"]),
-    outcome_at=st.none() | MOMENTS,
-    opened_at=st.none() | MOMENTS,
+    outcome_at=DATES,
+    opened_at=DATES,
     expires_at=DATES,
     count=st.integers(0, 20),
     accepted_count=st.integers(0, 10),
@@ -77,6 +77,7 @@ FREEZES = st.builds(
     reason=st.just("sale"),
     actor=st.just("ann"),
     exempt=st.sampled_from(["fixes", "none"]),
+    ended_at=DATES,
     at=st.just(NOW),
 )
 CONTROLS = st.builds(
@@ -272,7 +273,7 @@ def test_an_override_that_does_not_hold_or_covers_too_little_changes_nothing():
 
 def test_evidence_that_grew_ten_times_voids_an_override():
     worse = {"sessions": 200, "bad": 30, "baseline_sessions": 200, "baseline_bad": 5, "cells": (GateCell(0.5, 30, 5),)}
-    strength = e_block(VALUES, inputs(**worse))
+    strength = overrides.against(VALUES, inputs(**worse))
     assert strength > 20
     known = override(reasons=("regression_vs_stable", "insufficient"), known={}, e_block=strength)
     assert decide(VALUES, inputs(**worse, overrides=(known,)), NOW).state == "warn"
