@@ -80,7 +80,7 @@ async def take(request: Request[Any, Any, Any]) -> Taken:
     """NDJSON, one event a line. Send what was not answered for again: an event's id says that it came twice."""
     intake: Intake | None = request.app.state.taking
     if intake is None:
-        raise Refused(503, "No Kafka is set (TOCSIN_KAFKA).")
+        raise Refused(404, "Events over HTTP are off: no Kafka is set (TOCSIN_KAFKA).")
     events, refused = read(await request.body())
     try:
         await intake.send(events)
