@@ -133,7 +133,7 @@ def test_waiting_ends_with_hold():
 async def test_the_role_serves_and_the_client_understands_it(database):
     migrate(database)
     async with await connect(database) as conn:
-        await conn.execute("INSERT INTO exposed VALUES ('support-bot', '2026.09.3', 'prod', 1, 20, 0)")
+        await conn.execute("INSERT INTO exposed VALUES ('support-bot', '2026.09.3', 'prod', 1, 60, 0)")
         await gauge(conn, "watermark", datetime.now(UTC).timestamp())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
