@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from . import delivering
 from .comparing import Comparisons
 from .reading_incidents import incidents
 
-CHUNK = 200  # rows at once: whoever reads a large snapshot still answers meanwhile
+CHUNK = 100  # rows at once: whoever reads a large snapshot still answers meanwhile
 LATELY_S = 60.0  # what follows from sessions of the last days is looked for that often
 OVER = timedelta(days=1)  # overrides that ended are still shown for so long
 RUNS_MIN = 3
@@ -146,6 +147,7 @@ class Reader:
             known = replace(known, incidents=found.incidents, cut=found.cut)
         if "learn" in moved:
             known = replace(known, **await self._learnt(conn))
+        await asyncio.sleep(0)  # whoever asks meanwhile is answered between the parts
         if moved & {"releases", "exposed"}:
             known = replace(known, serving=await self._serving(conn))
         if self._choosing:
@@ -177,6 +179,7 @@ class Reader:
     ) -> tuple[GateComparison, ...]:
         assert self._choosing is not None
         sums = {(one.agent, one.release, one.environment): (one.sessions, one.bad) for one in known.exposure}
+        await asyncio.sleep(0)
         pairs = self._choosing.pairs(known.serving, self._newest, sums, asked)
         found = await self._choosing.comparisons.read(conn, pairs, sums, versions.get("releases", 0))
         same = len(found) == len(known.comparisons) and all(

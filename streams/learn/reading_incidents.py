@@ -12,7 +12,7 @@ from ..database import Connection
 from ..records import GateIncident
 
 INCIDENTS_MAX = 20_000
-CHUNK = 200
+CHUNK = 100
 HOPS_MAX = 5  # of a duplicate to what it is a duplicate of, and on
 CLEAN_ROWS = 500  # minutes looked at for sessions since an outcome: enough for a hundred
 

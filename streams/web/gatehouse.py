@@ -123,6 +123,7 @@ class Gatehouse:
             read_at = datetime.now(UTC)
             snapshot, now = await self._reader.read(conn, self._wanted())
             if snapshot is not self._read or self._known is None:
+                await asyncio.sleep(0)
                 self._known, self._read = self._index(snapshot, self._known), snapshot
             self.read_at, self.watermark, self._away = read_at, now.watermark, False
 
