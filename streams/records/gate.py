@@ -71,7 +71,7 @@ class GateQuestion(Struct, frozen=True, omit_defaults=True):
     baseline: str | None = None
 
 
-class GateIncident(Struct, frozen=True, omit_defaults=True):
+class GateIncident(Struct, frozen=True, omit_defaults=True, gc=False):
     """An incident as far as a gate cares."""
 
     id: str

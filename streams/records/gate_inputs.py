@@ -40,7 +40,7 @@ class GateShare(Struct, frozen=True, array_like=True):
     baseline: int
 
 
-class GateRelease(Struct, frozen=True, omit_defaults=True):
+class GateRelease(Struct, frozen=True, omit_defaults=True, gc=False):
     agent: str
     release: str
     first_seen: datetime
@@ -56,7 +56,7 @@ class GateRelease(Struct, frozen=True, omit_defaults=True):
     conflict: tuple[str, ...] = ()  # what it was registered as, where CI said two different things of one name
 
 
-class GateExposure(Struct, frozen=True):
+class GateExposure(Struct, frozen=True, gc=False):
     agent: str
     release: str
     environment: str
