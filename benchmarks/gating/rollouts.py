@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from streams.learn import gates, statistics
-from streams.learn.pairing import BEGIN, MINUTE, Counts, Pair, Window, Windowing, compared
+from streams.learn.gates import rules as gates
+from streams.learn.gates import statistics
+from streams.learn.gates.pairing import BEGIN, MINUTE, Counts, Pair, Window, Windowing, compared
 from streams.records import GateCell, GateInputs, GateValues
 
 RAMP = ((0.01, 1000), (0.05, 1500), (0.10, 2000), (0.25, 2500), (0.50, 3000))

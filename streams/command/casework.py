@@ -9,7 +9,7 @@ import msgspec
 import rich_click as click
 
 from ..apicall import DONE
-from ..learn import exporting
+from ..learn.cases import exporting
 from ..records import RegressionCase
 from . import desk
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import rich_click as click
 
-from ..learn.said import dated
+from ..learn.outcomes.said import dated
 from ..records import Cause, FalseWhy, OutcomeValue, Severity
 from . import desk
 

@@ -38,24 +38,29 @@ from ..records import (
 from ..respond import book
 from ..respond.routing import BookValues
 from ..step import Decider
-from . import casebook, finding, fixes, limits, questions, ruling
-from .approvals import Approvals
-from .calibration import Calibration
-from .cases import Cases, case_id
-from .commanding import Commanding
-from .comparing import Comparisons, Cut
-from .controls import Controls
-from .crediting import Crediting
-from .desks import Values as BreakerValues
-from .fixing import Rules as Proving
-from .lineage import Graph
-from .overriding import Freezing, Overriding
-from .pairing import SPAN, STEPS, THIN, pairs
-from .powers import Powers
-from .proposing import Proposing
-from .reading import Choosing
+from . import finding
+from .cases import casebook
+from .cases.making import Cases, case_id
+from .controls import questions
+from .controls.approvals import Approvals
+from .controls.commanding import Commanding
+from .controls.desks import Values as BreakerValues
+from .controls.switches import Controls
+from .gates import ruling
+from .gates.comparing import Comparisons, Cut
+from .gates.overriding import Freezing, Overriding
+from .gates.pairing import SPAN, STEPS, THIN, pairs
+from .gates.reading import Choosing
+from .power import limits
+from .power.calibration import Calibration
+from .power.crediting import Crediting
+from .power.powers import Powers
+from .power.proposing import Proposing
+from .power.weighing import Values as Weighing
+from .releases import fixes
+from .releases.fixing import Rules as Proving
+from .releases.lineage import Graph
 from .settling import Write
-from .weighing import Values as Weighing
 
 TOLD = (
     Outcome

@@ -23,28 +23,31 @@ from ..records import DeadLetter, Position, drawn
 from ..records.deadletters import appended
 from ..settings import Settings
 from ..settle import LogReader, Read, positions
-from . import gates, implied, missed, outgoing, overrides, registration
-from .calling import counter
-from .commanding import Commanding
+from .controls.commanding import Commanding
+from .controls.leading import Leading, settings_key
 from .counting import READER, Counting, Decides, Names
 from .deciders import Wired, choosing, proving, writers
-from .evaluator_series import EvaluatorSeries
-from .fixing import Fixing
-from .inputs import Index
-from .jira import JiraReader, TrackerAway
-from .judging import Judging
-from .leading import Leading, settings_key
-from .minding import Minding, Said
-from .outcomes import Rules
-from .persons import Persons
-from .polling import Polling, hinted
-from .recorder import Recorder
+from .gates import missed, overrides
+from .gates import rules as gates
+from .gates.inputs import Index
+from .gates.minding import Minding, Said
+from .gates.standing import Standing
+from .gates.values import gate_values
+from .github import outgoing
+from .github.calling import counter
+from .outcomes.jira import JiraReader, TrackerAway
+from .outcomes.judging import Judging
+from .outcomes.meaning import Rules
+from .outcomes.persons import Persons
+from .outcomes.polling import Polling, hinted
+from .outcomes.recorder import Recorder
+from .power.evaluator_series import EvaluatorSeries
+from .power.sampling import Sampling
 from .recording import forget
-from .sampling import Sampling
-from .series import Series
+from .releases import implied, registration
+from .releases.fixing import Fixing
+from .releases.series import Series
 from .settling import Settling, settle_for_ever
-from .standing import Standing
-from .values import gate_values
 from .watching import Topics, Watching, gauge
 
 log = logging.getLogger(__name__)

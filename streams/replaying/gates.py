@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..learn.gates import decide
-from ..learn.inputs import Index
-from ..learn.values import gate_values
+from ..learn.gates.inputs import Index
+from ..learn.gates.rules import decide
+from ..learn.gates.values import gate_values
 from ..policy import Policy
 from ..records import (
     Exposure,

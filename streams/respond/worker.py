@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from .. import topics
 from ..database import Connection, migrate
 from ..detect.catalogue import DETECTORS
-from ..learn.outcomes import Rules
-from ..learn.persons import Persons
-from ..learn.recorder import Recorder
+from ..learn.outcomes.meaning import Rules
+from ..learn.outcomes.persons import Persons
+from ..learn.outcomes.recorder import Recorder
 from ..policy import Policy
 from ..records import contents
 from ..settings import Settings

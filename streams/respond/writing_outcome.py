@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..learn.cases import agent_of, case_id
+from ..learn.cases.making import agent_of, case_id
 from ..records import Decision, Incident, OutcomeValue
 from .messages import CommentDoc
 from .routing import BookValues

@@ -21,7 +21,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Witness = Callable[[web.Request, web.StreamResponse], None]
 
 _HERE = Path(__file__).parent
-_CLIENTS = ("/rest/", "/api/", "/v2/", "/hooks/", "/repos/", "/app/", "/_sandbox/")  # programs send no Origin; a browser's form always does
+_CLIENTS = (
+    "/rest/",
+    "/api/",
+    "/v2/",
+    "/hooks/",
+    "/repos/",
+    "/app/",
+    "/_sandbox/",
+)  # programs send no Origin; a browser's form always does
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",

@@ -24,17 +24,20 @@ from psycopg_pool import AsyncConnectionPool
 
 from .. import topics
 from ..database import Connection
-from ..learn import flagd, flags, freezing, outcomes, overrides, several, worth
-from ..learn.cases import judged
+from ..learn.cases.making import judged
+from ..learn.controls import flagd, flags
+from ..learn.controls.wording import changed
 from ..learn.deciders import choosing
-from ..learn.gates import decide
-from ..learn.gates_explained import explained
-from ..learn.inputs import Index
-from ..learn.lineage import Graph
-from ..learn.persons import Persons
-from ..learn.recorder import Recorder
-from ..learn.values import gate_values
-from ..learn.wording import changed
+from ..learn.gates import freezing, overrides, several
+from ..learn.gates.explained import explained
+from ..learn.gates.inputs import Index
+from ..learn.gates.rules import decide
+from ..learn.gates.values import gate_values
+from ..learn.outcomes import meaning as outcomes
+from ..learn.outcomes.persons import Persons
+from ..learn.outcomes.recorder import Recorder
+from ..learn.power import worth
+from ..learn.releases.lineage import Graph
 from ..policy import Policy
 from ..respond import oncalls
 from ..respond.hearing.ears import Ears

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
-from ..learn.questions import Standing, answer, question, questions
+from ..learn.controls.questions import Standing, answer, question, questions
 from ..learn.recording import tell
 from ..records import ApprovalAnswered, ApprovalAsked
 from .answers import Documented, Refused
@@ -52,9 +52,7 @@ class Questions(Struct, frozen=True):
 
 
 @post("/v1/approvals", tags=["approvals"], **WRITING)
-async def ask(
-    request: Asked, shop: NamedDependency[Shop], data: JSONBody[ApprovalGiven]
-) -> Standing:
+async def ask(request: Asked, shop: NamedDependency[Shop], data: JSONBody[ApprovalGiven]) -> Standing:
     """Ask a person. Unanswered it expires, at the latest when the policy says, and nothing is done."""
     now = datetime.now(UTC)
     name = data.id or secrets.token_hex(12)

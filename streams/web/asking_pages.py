@@ -9,8 +9,8 @@ from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from ..learn.questions import questions
-from ..learn.reach import affected
+from ..learn.controls.questions import questions
+from ..learn.controls.reach import affected
 from ..learn.recording import tell
 from ..records import ApprovalAnswered, Incident
 from ..records.choices import Choice, Said, choices, chosen, control_asked

@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from ..database import Connection
-from ..learn import casebook
+from ..learn.cases import casebook
 from ..learn.recording import tell
 from ..records import CaseScoredData, CaseState, CaseWritten, RegressionCase
 from .answers import Documented, Refused

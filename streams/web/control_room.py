@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from psycopg_pool import PoolTimeout
 
 from ..database import Connection
-from ..learn.reach import affected
+from ..learn.controls.reach import affected
 from ..learn.recording import tell
 from ..locks import Hint
 from ..records import Control, ControlAsked, Scope

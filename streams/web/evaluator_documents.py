@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from ..learn.evaluators import Evaluator, Evidence
+from ..learn.power.evaluators import Evaluator, Evidence
 from ..records import Power, ThresholdProposed
 from .documents import Line, Said
 

@@ -11,7 +11,7 @@ from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from ..learn import evaluators as reading
+from ..learn.power import evaluators as reading
 from ..learn.recording import tell
 from ..records import POWERS, Granted, Labelled, Power
 from .answers import Documented, Refused

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..learn import ruling
+from ..learn.gates import ruling
 from ..learn.recording import tell
 from ..records import (
     Freeze,

@@ -15,9 +15,9 @@ import psycopg
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ..database import Connection
-from ..learn.reading import Choosing, Reader
+from ..learn.gates.reading import Choosing, Reader
+from ..learn.gates.ruling import UsedAlready, answered
 from ..learn.recording import record_decision
-from ..learn.ruling import UsedAlready, answered
 from ..records import GateDecision, GateInputs, GateQuestion, GateSnapshot, GateValues
 
 log = logging.getLogger(__name__)

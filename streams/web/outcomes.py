@@ -10,8 +10,8 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from ..learn import recorder
-from ..learn.recorder import SamePerson
+from ..learn.outcomes import recorder
+from ..learn.outcomes.recorder import SamePerson
 from ..records import Confirmed, Outcome
 from .answers import Documented, Refused
 from .described import READING, WRITING

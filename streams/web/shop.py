@@ -10,7 +10,7 @@ import msgspec
 from psycopg_pool import AsyncConnectionPool
 
 from ..database import Connection
-from ..learn.recorder import Recorder
+from ..learn.outcomes.recorder import Recorder
 from ..learn.recording import put, recorded
 from ..records import Acknowledgement, Assignment, GateQuestion, Merge, Outcome, Silence, Split
 from . import quieting

@@ -11,7 +11,7 @@ import pytest
 from sdk.site import TOKEN, learning, web
 
 from streams.database import connect, migrate
-from streams.learn.questions import question
+from streams.learn.controls.questions import question
 from streams.learn.recording import tell
 from streams.records import ApprovalAsked
 

@@ -12,7 +12,7 @@ from contract import conduct
 from contract.facts import PACE, USUAL_S, fact
 
 from streams import records as r
-from streams.learn.crediting import Agreed, Credit
+from streams.learn.power.crediting import Agreed, Credit
 
 LATENESS = timedelta(seconds=30)
 

@@ -16,10 +16,10 @@ from streams.detect.catalogue import (
     session_deciders,
     session_detectors,
 )
-from streams.learn.calibration import Calibration
-from streams.learn.crediting import Crediting
-from streams.learn.overriding import Freezing, Overriding
-from streams.learn.proposing import Proposing
+from streams.learn.gates.overriding import Freezing, Overriding
+from streams.learn.power.calibration import Calibration
+from streams.learn.power.crediting import Crediting
+from streams.learn.power.proposing import Proposing
 from streams.records import Bypassed, Deployed, Fact, Finding
 from streams.respond import book
 from streams.respond.routing import BookValues, Owner

@@ -8,11 +8,12 @@ from prometheus_client import CollectorRegistry
 
 from streams import policy as policies
 from streams.database import connect
-from streams.learn import bypassing, callbacks
-from streams.learn.calling import Asked, Calling, Rules, counter
-from streams.learn.github import GitHub
-from streams.learn.github_token import Tokens
-from streams.learn.values import gate_values
+from streams.learn.gates import bypassing
+from streams.learn.gates.values import gate_values
+from streams.learn.github import callbacks
+from streams.learn.github.calling import Asked, Calling, Rules, counter
+from streams.learn.github.client import GitHub
+from streams.learn.github.identity import Tokens
 from streams.records import GateInputs, GateQuestion, Hook
 from streams.respond.receivers.http_wire import Wire
 from streams.settings import Secret

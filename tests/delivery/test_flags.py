@@ -9,8 +9,19 @@ import pytest
 from delivery.controlling import AT, control
 from delivery.flagd_rules import SHAPE, resolve
 
-from streams.learn import flagd
-from streams.learn.flags import ENABLED, KEYS, RATIO, STEPS, TOOL, UNLIMITED, Context, NoFlag, evaluate, evaluate_all
+from streams.learn.controls import flagd
+from streams.learn.controls.flags import (
+    ENABLED,
+    KEYS,
+    RATIO,
+    STEPS,
+    TOOL,
+    UNLIMITED,
+    Context,
+    NoFlag,
+    evaluate,
+    evaluate_all,
+)
 from streams.records import Beneath, Limits, Probe, held_back
 
 ASKED = Context("s-1", "support-bot", "2026.09.3", "acme", "refund")

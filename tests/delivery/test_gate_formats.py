@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.command.gate_formats import FORMATS, for_github
 from streams.gatecheck import Checked
-from streams.learn.several import together
+from streams.learn.gates.several import together
 from streams.records import Reason
 
 ASKED = "promotion of support-bot@2026.09.3 in prod"

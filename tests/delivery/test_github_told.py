@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from streams import policy as policies
 from streams.database import migrate
-from streams.learn import outgoing
-from streams.learn.callbacks import TEXT_MAX, callback, text
-from streams.learn.calling import counter
-from streams.learn.gates import decide
-from streams.learn.inputs import Index
-from streams.learn.standing import Standing
-from streams.learn.values import gate_values
+from streams.learn.gates.inputs import Index
+from streams.learn.gates.rules import decide
+from streams.learn.gates.standing import Standing
+from streams.learn.gates.values import gate_values
+from streams.learn.github import outgoing
+from streams.learn.github.callbacks import TEXT_MAX, callback, text
+from streams.learn.github.calling import counter
 from streams.records import Reason, Told
 from streams.sandbox.faults import Fault
 from streams.sandbox.github import SandboxGitHub

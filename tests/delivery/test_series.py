@@ -7,7 +7,7 @@ import pytest
 from delivery.gated import AGENT, ALLOWED, BLOCKED
 from prometheus_client import CollectorRegistry, generate_latest
 
-from streams.learn.series import RELEASES_MAX, Series
+from streams.learn.releases.series import RELEASES_MAX, Series
 
 REFERENCE = (Path(__file__).parents[2] / "docs/reference.md").read_text("utf-8")
 

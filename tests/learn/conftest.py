@@ -5,12 +5,12 @@ import pytest
 from learn.booking import book, owe, sighted
 
 from streams.database import connect, migrate
-from streams.learn.jira import JiraReader
-from streams.learn.judging import Judging
-from streams.learn.outcomes import Rules
-from streams.learn.persons import Persons
-from streams.learn.polling import Polling
-from streams.learn.recorder import Recorder
+from streams.learn.outcomes.jira import JiraReader
+from streams.learn.outcomes.judging import Judging
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.polling import Polling
+from streams.learn.outcomes.recorder import Recorder
 from streams.sandbox.jira import SandboxJira
 
 

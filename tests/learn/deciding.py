@@ -1,7 +1,7 @@
 """Learn's settle loop with the deciders about gates alone."""
 
-from streams.learn import ruling
-from streams.learn.overriding import Freezing, Overriding
+from streams.learn.gates import ruling
+from streams.learn.gates.overriding import Freezing, Overriding
 from streams.learn.settling import Settling
 from streams.records import Freeze, Frozen, Notice, Overridden, Override, OverrideApproved, OverrideEnded
 from streams.respond import book

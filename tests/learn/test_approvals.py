@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from streams.learn.approvals import KEPT, Approvals
+from streams.learn.controls.approvals import KEPT, Approvals
 from streams.records import Approval, ApprovalAnswered, ApprovalAsked, Obligation, Tick
 from streams.respond.messages import PageDoc, read
 from streams.respond.routing import BookValues, Owner

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from streams import policy as policies
-from streams.learn.commanding import Commanding
+from streams.learn.controls.commanding import Commanding
+from streams.learn.controls.questions import answer, questions
 from streams.learn.deciders import Wired, writers
-from streams.learn.questions import answer, questions
 from streams.learn.recording import tell
 from streams.learn.settling import Settling
 from streams.records import ApprovalAnswered, ControlAsked, Scope

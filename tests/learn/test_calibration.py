@@ -6,10 +6,10 @@ import builders as b
 import pytest
 
 from streams import policy
-from streams.learn import weighing, worth
-from streams.learn.calibration import Calibration
-from streams.learn.crediting import Crediting, credit_of
-from streams.learn.weighing import Values
+from streams.learn.power import weighing, worth
+from streams.learn.power.calibration import Calibration
+from streams.learn.power.crediting import Crediting, credit_of
+from streams.learn.power.weighing import Values
 from streams.records import (
     Confirmed,
     Decided,

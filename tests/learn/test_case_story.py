@@ -7,13 +7,13 @@ from learn.test_counting import counting, delivered
 from learn.test_deployments import POLICY, settling
 from msgspec.structs import replace
 
-from streams.learn.casebook import Wanted, cases
+from streams.learn.cases.casebook import Wanted, cases
 from streams.learn.deciders import proving
-from streams.learn.fixing import Fixing
-from streams.learn.outcomes import Rules
-from streams.learn.persons import Persons
-from streams.learn.recorder import Recorder
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.recorder import Recorder
 from streams.learn.recording import tell
+from streams.learn.releases.fixing import Fixing
 from streams.records import CaseWritten, Confirmed, Decision, Outcome
 
 RECORDER = Recorder("tocsin.outcomes", Rules(Persons(), 10))

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from learn.booking import sighted
 
-from streams.learn.cases import Cases, Kept, case_state, judged
-from streams.learn.exporting import assertions, jsonl, promptfoo
+from streams.learn.cases.exporting import assertions, jsonl, promptfoo
+from streams.learn.cases.making import Cases, Kept, case_state, judged
 from streams.records import CaseScoredData, CaseWritten, Decided, Outcome, RegressionCase
 
 AT = datetime(2026, 9, 14, 12, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ from learn.booking import book, sighted
 from psycopg.types.json import Jsonb
 
 from streams.database import connect, migrate
-from streams.learn.comparing import Comparisons, Cut
-from streams.learn.inputs import Index
-from streams.learn.pairing import SPAN, STEPS, THIN, Counts, Pair, compared, pairs
-from streams.learn.reading import Choosing, Reader
+from streams.learn.gates.comparing import Comparisons, Cut
+from streams.learn.gates.inputs import Index
+from streams.learn.gates.pairing import SPAN, STEPS, THIN, Counts, Pair, compared, pairs
+from streams.learn.gates.reading import Choosing, Reader
 from streams.records import Decision, GateExposure, GateQuestion, GateServing, Measure
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=30)

@@ -6,7 +6,7 @@ import pytest
 
 from streams import policy as policies
 from streams.database import connect, migrate
-from streams.learn.commanding import Commanding
+from streams.learn.controls.commanding import Commanding
 from streams.learn.deciders import Wired, writers
 from streams.learn.recording import tell
 from streams.learn.settling import Settling

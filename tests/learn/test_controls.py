@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from learn.booking import sighted
 
-from streams.learn.controls import Controls, Values
-from streams.learn.holds import GRACE
+from streams.learn.controls.holds import GRACE
+from streams.learn.controls.switches import Controls, Values
 from streams.records import (
     ApprovalAnswered,
     ApprovalAsked,

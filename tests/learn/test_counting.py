@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from streams.database import connect, migrate
-from streams.learn import implied, registration
 from streams.learn.counting import Counting, Decides, Names
-from streams.learn.reading import snapshot, stand
+from streams.learn.gates.reading import snapshot, stand
+from streams.learn.releases import implied, registration
 from streams.records import DeadLetter, Exposure, Measure, Position
 from streams.settle import NotTheWriter, Read
 

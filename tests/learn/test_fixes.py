@@ -14,14 +14,14 @@ from learn.test_lineage import LINE, at
 from psycopg.types.json import Jsonb
 
 from streams.database import connect
-from streams.learn import fixes
-from streams.learn.cases import case_id
-from streams.learn.fixes import Evidence, Limits, Trouble
-from streams.learn.fixing import Fixing, Rules
-from streams.learn.gates import decide
-from streams.learn.inputs import Index
-from streams.learn.lineage import Graph
-from streams.learn.reading import snapshot
+from streams.learn.cases.making import case_id
+from streams.learn.gates.inputs import Index
+from streams.learn.gates.reading import snapshot
+from streams.learn.gates.rules import decide
+from streams.learn.releases import fixes
+from streams.learn.releases.fixes import Evidence, Limits, Trouble
+from streams.learn.releases.fixing import Fixing, Rules
+from streams.learn.releases.lineage import Graph
 from streams.records import CaseScoredData, Decision, Exposure, GateQuestion, RegressionCase
 from streams.settle import Read
 

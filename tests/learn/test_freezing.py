@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from streams.learn import freezing
+from streams.learn.gates import freezing
 from streams.records import FreezeAsked
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from learn.gating import ASKED, NOW, VALUES, incident, inputs
 from msgspec.structs import replace
 
-from streams.learn.gates import decide
+from streams.learn.gates.rules import decide
 from streams.records import GateCell, GateFix
 
 DAY = timedelta(days=1)

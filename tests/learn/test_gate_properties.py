@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from learn.gating import ASKED, NOW, VALUES, incident, inputs
 from msgspec.structs import replace
 
-from streams.learn import overrides
-from streams.learn.gates import RULES, decide
-from streams.learn.gates_incidents import over
+from streams.learn.gates import overrides
+from streams.learn.gates.incidents import over
+from streams.learn.gates.rules import RULES, decide
 from streams.records import (
     Control,
     Freeze,

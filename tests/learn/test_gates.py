@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from learn.gating import ASKED, NOW, VALUES, incident, inputs
 
-from streams.learn.gates import RULES, decide
+from streams.learn.gates.rules import RULES, decide
 from streams.records import (
     Control,
     Freeze,

@@ -5,8 +5,8 @@ from datetime import timedelta
 from learn.gating import ASKED, NOW, VALUES, incident
 from msgspec.structs import replace
 
-from streams.learn.gates import decide
-from streams.learn.inputs import Index
+from streams.learn.gates.inputs import Index
+from streams.learn.gates.rules import decide
 from streams.records import (
     GateCell,
     GateComparison,

@@ -7,8 +7,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from streams.database import connect, migrate
-from streams.learn.leading import tried
-from streams.learn.reach import affected
+from streams.learn.controls.leading import tried
+from streams.learn.controls.reach import affected
 from streams.records import Control, Probe, Scope
 
 MINUTE = datetime(2026, 9, 14, 12, 0, tzinfo=UTC)

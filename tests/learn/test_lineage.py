@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from streams.learn import lineage
-from streams.learn.lineage import FixedIn, Lineage, Resolved
+from streams.learn.releases import lineage
+from streams.learn.releases.lineage import FixedIn, Lineage, Resolved
 from streams.records import GateRelease
 
 BEGAN = datetime(2026, 9, 1, tzinfo=UTC)

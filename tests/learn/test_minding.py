@@ -10,11 +10,11 @@ from psycopg.types.json import Jsonb
 
 from streams.database import connect, migrate
 from streams.detect.scope.bypasses import GateBypass
-from streams.learn import missed, overrides
-from streams.learn.gates import decide
-from streams.learn.minding import Minding, Said
+from streams.learn.gates import missed, overrides
+from streams.learn.gates.minding import Minding, Said
+from streams.learn.gates.rules import decide
+from streams.learn.gates.ruling import answered, overridden
 from streams.learn.recording import record_decision
-from streams.learn.ruling import answered, overridden
 from streams.records import Bypassed, Notice, Overridden, Override
 
 NOW = datetime(2026, 9, 14, 10, 21, tzinfo=UTC)

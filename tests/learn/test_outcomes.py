@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from streams.learn.outcomes import decide, meaning
-from streams.learn.ticket import Known, Mover, TicketRead
+from streams.learn.outcomes.meaning import decide, meaning
+from streams.learn.outcomes.ticket import Known, Mover, TicketRead
 
 ADA = Mover("Ada", datetime(2026, 9, 14, 9, 59, tzinfo=UTC))
 OPEN = TicketRead("10001", "OPS-1", done=False)

@@ -6,8 +6,8 @@ import pytest
 from learn.gating import ASKED, NOW, VALUES, incident, inputs
 from msgspec.structs import replace
 
-from streams.learn import overrides
-from streams.learn.gates import decide
+from streams.learn.gates import overrides
+from streams.learn.gates.rules import decide
 from streams.records import Freeze, Override, OverrideAsked
 
 WHY = "The refund tool is mocked in this canary; payments agreed."

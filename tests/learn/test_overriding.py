@@ -5,7 +5,7 @@ from datetime import timedelta
 from learn.gating import NOW, incident
 from learn.test_overrides import ONE, asked, asking
 
-from streams.learn.overriding import Overriding
+from streams.learn.gates.overriding import Overriding
 from streams.records import Notice, Overridden, OverrideApproved, OverrideEnded, Tick
 
 DECIDER = Overriding()

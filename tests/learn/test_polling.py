@@ -7,8 +7,8 @@ import pytest
 from learn.booking import book, owe, sighted
 from learn.conftest import Site
 
-from streams.learn.jira import TrackerAway
-from streams.learn.polling import GONE_AFTER
+from streams.learn.outcomes.jira import TrackerAway
+from streams.learn.outcomes.polling import GONE_AFTER
 from streams.sandbox.jira import SandboxJira
 
 

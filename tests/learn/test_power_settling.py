@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from streams import policy
 from streams.database import connect, migrate
-from streams.learn.commanding import Commanding
+from streams.learn.controls.commanding import Commanding
 from streams.learn.deciders import Wired, writers
-from streams.learn.evaluator_series import EvaluatorSeries
+from streams.learn.power.evaluator_series import EvaluatorSeries
 from streams.learn.recording import record_outcome, tell
 from streams.learn.settling import Settling
 from streams.records import Confirmed, Granted, Outcome, PowerChanged

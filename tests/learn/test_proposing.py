@@ -5,8 +5,8 @@ import pytest
 
 from streams import policy
 from streams.command.replay import _changed
-from streams.learn.limits import LIMITS, Seen, preview
-from streams.learn.proposing import Proposing
+from streams.learn.power.limits import LIMITS, Seen, preview
+from streams.learn.power.proposing import Proposing
 from streams.records import Decided, Outcome
 
 POLICY = policy.load()

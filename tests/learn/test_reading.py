@@ -4,7 +4,7 @@ import pytest
 from learn.booking import book, sighted
 
 from streams.database import connect, migrate
-from streams.learn.reading import snapshot
+from streams.learn.gates.reading import snapshot
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from learn.booking import book, sighted
 from psycopg.types.json import Jsonb
 
 from streams.beliefs import Person
-from streams.learn.outcomes import Rules
-from streams.learn.persons import Persons
-from streams.learn.recorder import Recorder, SamePerson
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.recorder import Recorder, SamePerson
 from streams.records import Confirmed, Outcome
 
 AT = datetime(2026, 9, 14, 12, 0, tzinfo=UTC)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from streams.beliefs import Person
-from streams.learn.judging import Judging
-from streams.learn.outcomes import Rules, complete, in_words
-from streams.learn.persons import Persons
-from streams.learn.said import Said, Wrong, heard
-from streams.learn.ticket import Comment, Mark
+from streams.learn.outcomes.judging import Judging
+from streams.learn.outcomes.meaning import Rules, complete, in_words
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.said import Said, Wrong, heard
+from streams.learn.outcomes.ticket import Comment, Mark
 from streams.records import Outcome
 
 AT = datetime(2026, 9, 14, 9, 59, tzinfo=UTC)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from streams.database import connect, migrate
-from streams.learn.sampling import WAITING_MAX, Sampling
+from streams.learn.power.sampling import WAITING_MAX, Sampling
 from streams.records import Exposure, Judged, drawn
 
 MONDAY = datetime(2026, 9, 14, 10, 0, tzinfo=UTC)

@@ -9,11 +9,11 @@ from learn.booking import book, owe, sighted
 from learn.conftest import Site
 
 from streams.beliefs import Person
-from streams.learn.judging import Judging
-from streams.learn.outcomes import Rules
-from streams.learn.persons import Persons
-from streams.learn.polling import Polling
-from streams.learn.recorder import Recorder
+from streams.learn.outcomes.judging import Judging
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.polling import Polling
+from streams.learn.outcomes.recorder import Recorder
 from streams.sandbox.jira import SandboxJira
 
 

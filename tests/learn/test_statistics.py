@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.learn import statistics
+from streams.learn.gates import statistics
 from streams.records import GateCell, GateShare, Measure
 
 CELLS = st.lists(st.builds(GateCell, st.floats(0.001, 0.999), st.integers(0, 50), st.integers(0, 50)), max_size=5)

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from streams.learn import worth
+from streams.learn.power import worth
 
 WILSON = [
     (0, 1, 0.00, 0.73, 0.986, 0.94),

@@ -7,9 +7,9 @@ import os
 import signal
 
 from streams.database import connect
-from streams.learn.commanding import Commanding
+from streams.learn.controls.commanding import Commanding
+from streams.learn.controls.leading import Leading
 from streams.learn.deciders import Wired, writers
-from streams.learn.leading import Leading
 from streams.learn.settling import Settling
 from streams.policy import load as load_policy
 from streams.settings import load

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from streams import policy as policies
 from streams import topics
 from streams.database import connect
-from streams.learn.reading import snapshot, stand
+from streams.learn.gates.reading import snapshot, stand
 from streams.learn.worker import run
 from streams.records import ClockForwarded, Exposure, Finding, GateDecision
 from streams.records.timeline import encode

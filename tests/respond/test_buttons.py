@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from respond.desk import found, running, settling, topics
 from respond.outside import CANARY, SLACK_CANARY, Killed, carrying, jira_receiver, rows, slack_receiver, until
 
-from streams.learn.outcomes import Rules
-from streams.learn.persons import Persons
-from streams.learn.recorder import Recorder
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.recorder import Recorder
 from streams.respond.hearing.ears import ELSEWHERE, STRANGER, UNKNOWN, Ears
 from streams.respond.hearing.slack_socket import Socket
 from streams.respond.receivers import slack_wire
@@ -33,7 +33,9 @@ Running = tuple[SandboxSlack, str]
 def socket(uri: str, url: str, *, registry: CollectorRegistry | None = None, **given: Any) -> Socket:
     registry = registry or CollectorRegistry()
     bot, app = (slack_wire.Wire(f"{url}/api/", Secret(token), timeout_s=1.0) for token in (SLACK_CANARY, APP_CANARY))
-    return Socket(uri, app, Ears(bot, "", Recorder("outcomes", Rules(Persons(), 10)), registry), registry, secure=False, **given)
+    return Socket(
+        uri, app, Ears(bot, "", Recorder("outcomes", Rules(Persons(), 10)), registry), registry, secure=False, **given
+    )
 
 
 @asynccontextmanager

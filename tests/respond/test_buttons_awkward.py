@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from respond.desk import running
 from respond.outside import CANARY, SLACK_CANARY, until
 
-from streams.learn.outcomes import Rules
-from streams.learn.persons import Persons
-from streams.learn.recorder import Recorder
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.recorder import Recorder
 from streams.respond.hearing import slack_socket
 from streams.respond.hearing.ears import Ears
 from streams.respond.hearing.slack_socket import Socket
@@ -30,7 +30,9 @@ Running = tuple[SandboxSlack, str]
 def socket(uri: str, url: str) -> Socket:
     bot, app = (slack_wire.Wire(f"{url}/api/", Secret(token), timeout_s=20.0) for token in (SLACK_CANARY, APP_CANARY))
     registry = CollectorRegistry()
-    return Socket(uri, app, Ears(bot, TEAM, Recorder("outcomes", Rules(Persons(), 10)), registry), registry, secure=False)
+    return Socket(
+        uri, app, Ears(bot, TEAM, Recorder("outcomes", Rules(Persons(), 10)), registry), registry, secure=False
+    )
 
 
 def pressed(server: SandboxSlack, at: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from psycopg.types.json import Jsonb
 from respond.outside import CHANNEL, page, promise, rows
 
 from streams.database import connect
-from streams.learn.outcomes import Rules
-from streams.learn.persons import Persons
-from streams.learn.recorder import Recorder
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.recorder import Recorder
 from streams.respond import writing
 from streams.respond.hearing.ears import ELSEWHERE, STRANGER, Ears
 from streams.respond.receivers import slack_text

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from streams.learn.github_token import NEEDS, Tokens, proved
+from streams.learn.github.identity import NEEDS, Tokens, proved
 from streams.records import NotDone
 from streams.respond.receivers.http_wire import Wire
 from streams.sandbox.faults import Fault

@@ -13,7 +13,7 @@ from respond.outside import SLACK_CANARY, carrying, slack_receiver, until
 
 from streams import policy as policies
 from streams.database import connect
-from streams.learn.commanding import Commanding
+from streams.learn.controls.commanding import Commanding
 from streams.learn.deciders import Wired, writers
 from streams.learn.settling import Settling
 from streams.sandbox.slack import SandboxSlack

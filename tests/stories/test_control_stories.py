@@ -4,7 +4,7 @@ import builders as b
 import msgspec
 import pytest
 
-from streams.learn.controls import Controls, Values
+from streams.learn.controls.switches import Controls, Values
 from streams.records import Control, ControlAsked, Decided, Notice, Obligation, Outcome, PowerChanged, Probed, Silence
 from streams.respond import book
 from streams.respond.routing import BookValues, Storm

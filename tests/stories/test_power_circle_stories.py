@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from stories.test_power_stories import Bench
 from stories.world import page, ticket
 
-from streams.learn.gates import decide
+from streams.learn.gates.rules import decide
 from streams.records import Decided, PowerChanged, evaluator_id, power_of
 
 CODE = "CODE:schema@1"

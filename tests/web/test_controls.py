@@ -8,7 +8,7 @@ from web.serving import BEARER, serving
 
 from streams import policy as policies
 from streams.database import migrate
-from streams.learn.commanding import Commanding
+from streams.learn.controls.commanding import Commanding
 from streams.learn.deciders import Wired, writers
 from streams.learn.settling import Settling
 from streams.records import ControlBeat

@@ -8,7 +8,7 @@ import pytest
 from web.serving import BEARER
 from web.test_pages import EVIL, form_value, sign_in
 
-from streams.learn.powers import Powers
+from streams.learn.power.powers import Powers
 from streams.records import Granted, Labelled, PowerChanged, ThresholdProposed, Worth
 
 NOW = datetime(2026, 9, 14, 10, 0, tzinfo=UTC)
@@ -133,7 +133,7 @@ async def test_a_proposal_says_what_to_paste_and_what_it_would_drop(site):
     )
     for number, (outcome, observed) in enumerate([("false_positive", 5), ("fixed", 4), ("fixed", 9), (None, 3)]):
         await site.book(number + 1, outcome=outcome, observed=f"{observed} errors of x", subject={"agent": "bot"})
-    from streams.learn.limits import preview
+    from streams.learn.power.limits import preview
 
     await Powers("tocsin.outcomes", preview).proposed(site.conn, [one])
     (found,) = (await site.client.get("/v1/proposals")).json()["proposals"]

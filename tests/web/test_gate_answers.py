@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from psycopg.types.json import Jsonb
 
-from streams.learn import ruling
+from streams.learn.gates import ruling
 from streams.records import Overridden, Override
 
 ASKED = {"agent": "support-bot", "release": "2026.09.3"}

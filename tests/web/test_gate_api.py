@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from web.serving import AWAY, serving
 
-from streams.learn.gates import decide
+from streams.learn.gates.rules import decide
 from streams.records import GateDecision, GateInputs, GateQuestion, GateValues
 from streams.web.gatehouse import STRANGE_MAX
 

@@ -14,7 +14,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter
 
 from ...database import Connection
-from ...learn.recorder import Recorder
+from ...learn.outcomes.recorder import Recorder
 from ...records import NotDone, Outcome, Refused, Unknown
 from ..receivers.slack_wire import Wire
 from . import further, views

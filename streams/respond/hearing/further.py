@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 
 from ...database import Connection
-from ...learn.questions import answer
-from ...learn.reach import affected
+from ...learn.controls.questions import answer
+from ...learn.controls.reach import affected
 from ...learn.recording import tell
 from ...records import ApprovalAnswered, Incident
 from ...records.choices import CHOICES, Said, chosen, control_asked

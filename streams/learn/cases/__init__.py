@@ -1,0 +1,1 @@
+"""What once went wrong, as cases that later releases have to pass."""

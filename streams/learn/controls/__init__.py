@@ -1,0 +1,1 @@
+"""What running agents may do, and the questions that people answer first."""

@@ -1,0 +1,1 @@
+"""What GitHub asks, and is told."""

@@ -1,0 +1,1 @@
+"""What people decided, wherever they say it."""

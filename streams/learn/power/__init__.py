@@ -1,0 +1,1 @@
+"""What evaluators may cause: lost and earned by what people decided."""

@@ -1,0 +1,1 @@
+"""Which release contains what, and whether its fixes hold."""
