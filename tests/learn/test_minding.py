@@ -183,6 +183,16 @@ async def test_where_gates_are_not_asked_there_is_nothing_to_go_past(minded):
     assert await minded.findings() == []
 
 
+async def test_who_asked_once_gets_no_finding_with_each_release_that_nobody_asks_about(minded):
+    earlier = msgspec.structs.replace(ASKED, release="2026.09.1")
+    await minded.says(incident(), at=NOW - timedelta(days=1), question=earlier)
+    await minded.says(incident(), at=NOW - timedelta(hours=1), asked=False)
+    await minded.deployed()
+    await minded.ran(ASKED.release, 100, at=NOW - timedelta(minutes=5))
+    await minded.turn()
+    assert await minded.findings() == []
+
+
 async def test_most_of_the_sessions_without_a_yes_are_found_too(minded):
     await minded.says(incident(), at=NOW - timedelta(hours=1))
     await minded.ran("2026.09.2", 40, at=NOW - timedelta(minutes=5))

@@ -1,7 +1,8 @@
 """What went on without its gate: a release that was promoted, or has most of the sessions, though its gate held it.
 
-Only where gates are asked at all: an agent in whose environment nobody ever asked one goes past none. A rollback, an
-abort and a first step of a rollout go past nothing, and neither does a release that was let through once.
+Only of releases about which somebody asked: what learn sees by itself is no answer that anybody was given, and a team
+that never asks goes past nothing. A rollback, an abort and a first step of a rollout go past nothing, and neither does
+a release that was let through once.
 """
 
 from __future__ import annotations
@@ -25,10 +26,8 @@ PROMOTED = """
 SELECT g.gate, d.agent, d.release, d.environment, d.at, 'promoted' AS how, l.state, l.id,
     coalesce(d.body->'decided_by'->>'id', d.body->'decided_by'->>'kind', '') AS actor, (d.body->>'share')::float AS share
 FROM deployments d
-JOIN LATERAL (
-    SELECT gate, min(first_at) AS since FROM gate_asked a WHERE (a.agent, a.environment) = (d.agent, d.environment)
-    AND a.gate = ANY(%(gates)s) GROUP BY gate
-) g ON g.since <= d.at
+JOIN gate_asked g ON (g.agent, g.release, g.environment) = (d.agent, d.release, d.environment)
+    AND g.gate = ANY(%(gates)s) AND g.first_at <= d.at
 JOIN LATERAL (
     SELECT id, state FROM decisions x WHERE (x.agent, x.release, x.environment, x.gate)
         = (d.agent, d.release, d.environment, g.gate) AND x.as_of <= d.at ORDER BY x.as_of DESC LIMIT 1
@@ -50,6 +49,7 @@ WITH lately AS (
 SELECT s.gate, m.agent, m.release, m.environment, %(now)s::timestamptz, 'exposed', s.state, s.decision, '', m.share::float
 FROM most m
 JOIN gate_states s USING (agent, release, environment)
+JOIN gate_asked g USING (gate, agent, release, environment)
 JOIN releases r ON (r.agent, r.release) = (m.agent, m.release)
 WHERE m.sessions >= %(sessions)s AND m.share > %(share)s AND s.gate = ANY(%(gates)s) AND NOT s.state = ANY(%(let)s)
     AND r.first_seen > (SELECT min(first_at) FROM gate_asked a
