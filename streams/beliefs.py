@@ -122,7 +122,7 @@ class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     beta: Share = 0.05
     tolerance: Annotated[float, Meta(ge=0, le=10)] = 0.0
     margin: Annotated[float, Meta(gt=1, le=20)] = 2.0
-    objective: Share = 0.05
+    objective: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     clean_min: AtLeastOne = 59
     coverage_min: Annotated[float, Meta(ge=0, le=1)] = 0.0
     cases_min: Annotated[int, Meta(ge=0, le=10**6)] = 0
@@ -209,7 +209,6 @@ class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     person_s: Positive = 3_600.0  # how long what a page's button asks for holds
     approve: list[str] = []  # globs of detectors whose control a person has to approve first
     approve_s: Positive = 1_800.0  # unanswered so long, nothing is done
-    fail_closed_tools: list[str] = []
 
 
 class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -150,7 +150,6 @@ class GateInputs(Struct, frozen=True):
     freezes: tuple[Freeze, ...] = ()
     controls: tuple[Control, ...] = ()
     tickets_away: bool = False
-    waiting_since: datetime | None = None  # since when this gate has been answering hold
     serving: str = ""  # what serves here; only what is bad there as well is no worse
     uncompared: bool = False  # the baseline asked for has not been counted beside the release yet
     incidents_cut: bool = False  # there are more incidents than were read

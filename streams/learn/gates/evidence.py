@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...records import GateInputs, GateState, GateValues, Reason
 from . import statistics
@@ -30,7 +30,7 @@ def weighed(values: GateValues, inputs: GateInputs) -> Evidence:
     if compared:
         passed = statistics.evidence(statistics.safe(values.margin), inputs.cells)
     else:
-        passed = statistics.below(values.objective, *_counted(inputs))
+        passed = statistics.below(values.objective, *_counted(inputs)) if values.objective else 0.0
     return Evidence(block, passed, need_block, need_pass, compared)
 
 
@@ -50,6 +50,8 @@ def regression(values: GateValues, inputs: GateInputs, found: Evidence) -> Itera
 
 def objective(values: GateValues, inputs: GateInputs, found: Evidence) -> Iterator[Reason]:
     """Rule 7. What the baseline suffers at the same time as well is for rule 6 to weigh: an outage blocks no release."""
+    if not values.objective:
+        return
     bad, sessions = _counted(inputs)
     e = statistics.above(values.objective, bad, sessions)
     if e < 1 / values.alpha:
@@ -82,19 +84,24 @@ def safety(values: GateValues, inputs: GateInputs, found: Evidence) -> Reason | 
     return None
 
 
-def insufficient(values: GateValues, inputs: GateInputs, found: Evidence, waited_s: float | None) -> Reason:
+def insufficient(values: GateValues, inputs: GateInputs, found: Evidence) -> Reason:
     """Rule 13."""
-    detail = {
+    detail: dict[str, Any] = {
         "e_block": told(found.block),
         "e_pass": told(found.passed),
         "need": told(found.need_pass),
         "candidate_sessions": inputs.sessions,
         "baseline_sessions": inputs.baseline_sessions,
     }
-    if waited_s is not None:
-        detail |= {"waited_s": round(waited_s), **({"overdue": True} if waited_s > values.max_wait_s else {})}
     effect: GateState = values.on_insufficient
+    if unjudged(values, inputs, found):
+        return Reason("nothing_to_judge_by", effect, "insufficient", {**detail, "candidate_bad": inputs.bad})
     return Reason("insufficient_evidence", effect, "insufficient", detail)
+
+
+def unjudged(values: GateValues, inputs: GateInputs, found: Evidence) -> bool:
+    """Bad sessions, and nothing that says how many are too many: no number of further ones is evidence."""
+    return inputs.bad > 0 and not found.compared and not values.objective
 
 
 def needed(values: GateValues, inputs: GateInputs, found: Evidence) -> int | None:

@@ -96,9 +96,7 @@ def _told(values: GateValues, inputs: GateInputs, found: evidence.Evidence, as_o
     yield from evidence.objective(values, inputs, found)
     yield from trust.frozen(inputs, as_of)
     yield from trust.doubts(values, inputs, as_of)
-    yield evidence.safety(values, inputs, found) or evidence.insufficient(
-        values, inputs, found, _waited_s(inputs, as_of)
-    )
+    yield evidence.safety(values, inputs, found) or evidence.insufficient(values, inputs, found)
 
 
 def _state(reasons: Sequence[Reason]) -> GateState:
@@ -106,11 +104,6 @@ def _state(reasons: Sequence[Reason]) -> GateState:
     if not alone and overrides.covered(reasons):
         return "warn"
     return min((one.effect for one in reasons), key=saying.WORST.index, default="hold")
-
-
-def _waited_s(inputs: GateInputs, as_of: datetime) -> float | None:
-    since = inputs.waiting_since
-    return None if since is None else max(0.0, (as_of - since).total_seconds())
 
 
 def _name(values: GateValues, inputs: GateInputs, basis: str, as_of: datetime) -> str:
