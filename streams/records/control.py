@@ -177,6 +177,14 @@ class ApprovalAnswered(Struct, frozen=True, tag="approval_answered", tag_field="
     source: str = ""
 
 
+class ApprovalEnded(Struct, frozen=True, tag="approval_ended", tag_field="record"):
+    """What was asked is no longer wanted: the question expires, and nothing is done."""
+
+    id: str
+    at: datetime
+    why: str
+
+
 class ControlGone(Struct, frozen=True, tag="control_gone", tag_field="record"):
     """Closed for so long that agents need not be told any more."""
 
@@ -201,6 +209,7 @@ class Approval(Struct, frozen=True, tag="approval", tag_field="record", omit_def
     at: datetime
     actor: str = ""
     source: str = ""
+    why: str = ""  # it expired before its time
 
 
 class ControlRefused(Struct, frozen=True, tag="control_refused", tag_field="record"):

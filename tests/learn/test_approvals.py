@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from streams.learn.controls.approvals import KEPT, Approvals
-from streams.records import Approval, ApprovalAnswered, ApprovalAsked, Obligation, Tick
+from streams.records import Approval, ApprovalAnswered, ApprovalAsked, ApprovalEnded, Obligation, Tick
 from streams.respond.messages import PageDoc, read
 from streams.respond.routing import BookValues, Owner
 
@@ -53,6 +53,16 @@ def test_unanswered_it_expires_and_an_answer_that_comes_too_late_does_nothing():
     late = ApprovalAnswered("q1", "approved", "ada", ASKED.until)
     assert steps(ASKED, late)[0] == ["pending", "expired"]
     assert steps(ASKED, Tick(ASKED.until), YES)[0] == ["pending", "expired"]
+
+
+def test_what_is_no_longer_wanted_expires_with_its_reason():
+    over = ApprovalEnded("q1", YES.at, "its incident is fixed")
+    states, owed, _ = steps(ASKED, over, YES)
+    assert states == ["pending", "expired"]
+    doc = read(owed[1].body)
+    assert (doc.actions, doc.headline) == ((), "No longer asked: refund.create")
+    assert ("Over because", "its incident is fixed") in [tuple(line) for line in doc.lines]
+    assert steps(ASKED, NO, over)[0] == ["pending", "refused"]
 
 
 def test_before_its_end_nothing_wakes_it_and_a_day_after_it_is_forgotten():

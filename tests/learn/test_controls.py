@@ -251,6 +251,17 @@ def test_what_a_person_has_lifted_the_same_trouble_does_not_close_again():
     assert controls(desk.detector(incident="v1:cost.session:2#1")), "another one may"
 
 
+def test_it_stays_lifted_also_when_agents_have_forgotten_it():
+    desk = Desk()
+    desk.detector()
+    desk.person("close")
+    assert [type(one) for one in desk.later(hours=2)] == [ControlGone]
+    assert desk.detector() == []
+    assert controls(desk.detector(incident="v1:cost.session:2#1")), "another one may"
+    desk.later(days=31)
+    assert desk.memories["controls", "agent:support-bot"] is None, "it is not kept for ever"
+
+
 def test_where_a_person_has_switched_controls_off_detectors_ask_in_vain():
     desk = Desk()
     assert only(desk.person("disable")).state == "disabled"
@@ -310,6 +321,17 @@ def test_refused_it_is_not_done():
     (question,) = (one for one in desk.detector() if isinstance(one, ApprovalAsked))
     said = desk.tell(ApprovalAnswered(question.id, "refused", "ada", NOW))
     assert words(said) == ["Control: pause support-bot 2026.09.3: not done, ada refused it"]
+    assert desk.detector() == [], "a person is not asked the same again while it goes on"
+    desk.tell(decided("fixed", reopened=True))
+    assert isinstance(desk.detector()[0], ApprovalAsked)
+
+
+def test_a_question_ends_with_its_incident():
+    desk = Desk(approve=("*",))
+    (question,) = (one for one in desk.detector() if isinstance(one, ApprovalAsked))
+    (ended,) = desk.tell(decided("external_cause"))
+    assert (ended.id, ended.why) == (question.id, f"{INCIDENT} is external_cause")
+    assert desk.tell(ApprovalAnswered(question.id, "approved", "ada", NOW)) == []
 
 
 def test_a_closed_scope_is_forgotten_after_a_while_and_its_number_still_grows():

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...records import About, Approval, ApprovalAnswered, ApprovalAsked, Obligation, Tick
+from ...records import About, Approval, ApprovalAnswered, ApprovalAsked, ApprovalEnded, Obligation, Tick
 from ...respond.messages import PageDoc, body
 from ...respond.routing import BookValues, Owner, route, slack
 from ...respond.writing_words import clip, home, moment, told
@@ -28,13 +28,13 @@ class Approvals:
     """Keyed by question. The first answer counts; after its end, and before it is asked, an answer says nothing."""
 
     name, version, memory = "approvals", 1, Question
-    reads: tuple[type, ...] = (ApprovalAsked, ApprovalAnswered)
+    reads: tuple[type, ...] = (ApprovalAsked, ApprovalAnswered, ApprovalEnded)
     order: Order = "near"
 
     def __init__(self, values: BookValues) -> None:
         self.values = values
 
-    def key(self, record: ApprovalAsked | ApprovalAnswered) -> str | None:
+    def key(self, record: ApprovalAsked | ApprovalAnswered | ApprovalEnded) -> str | None:
         return record.id
 
     def step(self, memory: Question | None, record: Any) -> Step[Question]:
@@ -49,6 +49,8 @@ class Approvals:
             return self._ended(memory, Approval(memory.asked, "expired", record.at))
         if isinstance(record, ApprovalAnswered):
             return self._ended(memory, Approval(memory.asked, record.answer, record.at, record.actor, record.source))
+        if isinstance(record, ApprovalEnded):
+            return self._ended(memory, Approval(memory.asked, "expired", record.at, why=record.why))
         return Step(memory, wake=_wake(memory))
 
     def _asked(self, asked: ApprovalAsked) -> Step[Question]:
@@ -76,7 +78,7 @@ class Approvals:
 
     def _doc(self, approval: Approval, owner: Owner, name: str) -> PageDoc:
         asked, pending = approval.asked, approval.state == "pending"
-        said = "Approval asked" if pending else SAYS[approval.state]
+        said = "Approval asked" if pending else "No longer asked" if approval.why else SAYS[approval.state]
         lines = (
             ("Action", asked.action),
             ("Agent", asked.agent),
@@ -85,6 +87,7 @@ class Approvals:
             ("Why", asked.reason),
             ("Incident", asked.incident),
             ("Answered by", approval.actor),
+            ("Over because", approval.why),
             ("Expires" if pending else "Ended", moment(asked.until if pending else approval.at)),
         )
         url = self.values.pages_url

@@ -11,6 +11,7 @@ from ...records import ApprovalAsked, Scope
 from .holds import Hold, Switch
 
 CLOSED_KEPT = timedelta(hours=1)
+MUTED_KEPT = timedelta(days=30)  # what a person has said no to: longer than most troubles last
 
 
 class Values(Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ def wake_of(desk: Desk | None) -> datetime | None:
     ends = [question.until for question in desk.waiting.values()]
     for switch in desk.switches.values():
         ends += [hold.until for hold in (*all_of(switch), switch.mode_by) if hold and hold.until]
-        ends += [switch.closed_at + CLOSED_KEPT] if switch.closed_at else []
+        ends += [switch.closed_at + (CLOSED_KEPT if switch.said else MUTED_KEPT)] if switch.closed_at else []
     return min(ends, default=None)
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ...records import (
     ApprovalAnswered,
     ApprovalAsked,
+    ApprovalEnded,
     Control,
     ControlAsked,
     ControlGone,
@@ -22,7 +23,7 @@ from ...records import (
     Probed,
     Scope,
 )
-from .desks import CLOSED_KEPT, Desk, Values, all_of, desk_of
+from .desks import CLOSED_KEPT, MUTED_KEPT, Desk, Values, all_of, desk_of
 from .holds import Hold, Mode, Probing, Switch, said
 from .radius import fitting
 from .wording import approved, changed, denied, wanted
@@ -61,6 +62,8 @@ class Turn:
         if answer.answer == "approved":
             self._do(replace(question.control, at=answer.at, reason=approved(question.control, answer)))
         elif question.incident:
+            if question.control.automatic:
+                self._mute(question.control.scope, question.incident)
             self._tell(question.incident, denied(question.control, answer))
 
     def decided(self, record: Decided) -> None:
@@ -68,11 +71,13 @@ class Turn:
         if record.outcome.reopened:
             self._unmute(record.incident.id)
             return
-        incident = record.incident.id
+        incident, why = record.incident.id, f"{record.incident.id} is {record.outcome.outcome}"
+        moot = [key for key, one in self.desk.waiting.items() if one.incident == incident]
+        self.say += [ApprovalEnded(key, self.at, why) for key in moot]
         self.desk = replace(
             self.desk,
-            waiting={key: one for key, one in self.desk.waiting.items() if one.incident != incident},
-            refused={key: why for key, why in self.desk.refused.items() if key != incident},
+            waiting={key: one for key, one in self.desk.waiting.items() if key not in moot},
+            refused={key: one for key, one in self.desk.refused.items() if key != incident},
         )
         if record.outcome.outcome == "external_cause":
             return
@@ -80,7 +85,7 @@ class Turn:
             leases = tuple(hold for hold in switch.leases if hold.incident != incident)
             probing = switch.probing if switch.probing and switch.probing.hold.incident != incident else None
             if (leases, probing) != (switch.leases, switch.probing):
-                self._put(replace(switch, leases=leases, probing=probing), f"{incident} is {record.outcome.outcome}")
+                self._put(replace(switch, leases=leases, probing=probing), why)
 
     def probed(self, record: Probed) -> None:
         switch = self.desk.switches.get(record.scope.key)
@@ -109,12 +114,19 @@ class Turn:
         after = replace(switch, leases=tuple(hold for hold in switch.leases if hold not in over), person=person)
         after = replace(after, mode=after.mode if mode_by else "", mode_by=mode_by)
         after = self._probing(after, over)
-        if after.closed_at and self.at >= after.closed_at + CLOSED_KEPT:
-            self.say.append(ControlGone(switch.scope, self.at))
-            others = {key: one for key, one in self.desk.switches.items() if key != switch.scope.key}
-            self.desk = replace(self.desk, switches=others)
+        if after.closed_at and self.at >= after.closed_at + (CLOSED_KEPT if after.said else MUTED_KEPT):
+            self._gone(after)
         elif after != switch:
             self._put(after, "" if after.probing or after.leases else "its time is over")
+
+    def _gone(self, switch: Switch) -> None:
+        """Agents forget it; that a person has said no is remembered for as long as it is asked for."""
+        if switch.said:
+            self.say.append(ControlGone(switch.scope, self.at))
+        others = {key: one for key, one in self.desk.switches.items() if key != switch.scope.key}
+        self.desk = replace(self.desk, switches=others)
+        if switch.said and switch.muted:
+            self._keep(replace(switch, said=None))
 
     def _probing(self, switch: Switch, over: tuple[Hold, ...]) -> Switch:
         """A lease that ran out is tried; one that let most sessions through anyway has been tried all the time."""
@@ -217,6 +229,11 @@ class Turn:
         incidents = {hold.incident for hold in all_of(switch) if hold.incident}
         muted = tuple(sorted({*switch.muted, *incidents}))[-MUTED_MAX:]
         return replace(switch, person=None, leases=(), mode="", mode_by=None, probing=None, muted=muted)
+
+    def _mute(self, scope: Scope, incident: str) -> None:
+        switch = self._switch(scope)
+        muted = tuple(sorted({*switch.muted, incident}))[-MUTED_MAX:]
+        self._keep(replace(switch, muted=muted, closed_at=switch.closed_at if switch.said else self.at))
 
     def _unmute(self, incident: str) -> None:
         for switch in [*self.desk.switches.values()]:
