@@ -225,6 +225,41 @@ def test_many_at_once_count_when_somebody_stands_by_them():
     assert court.changes(CODE) == [("block", "page")]
 
 
+def test_what_the_first_ten_of_many_at_once_took_is_given_back_with_the_eleventh():
+    court, said = Court(), []
+    for number in range(10):
+        court.now = number - 60
+        court.decides("false_positive", judges=(CODE,), incident=f"v1:x:{number}#1")
+        said.append(court.worth(CODE).power)
+    assert (said[0], said[1], said[-1]) == ("block", "page", "shadow")
+    for number in range(10):
+        court.now = 11 - 60
+        court.decides("false_positive", judges=(CODE,), incident=f"v1:x:{number}#1", bulk=True)
+    last = court.worth(CODE)
+    assert (last.power, last.rejected, last.cooling_until) == ("block", 0, None)
+    assert last.probation_until, "as if it had never been lost"
+    assert "taken back within a minute" in [one for one in court.said if isinstance(one, PowerChanged)][-1].why
+
+
+def test_a_loss_that_other_decisions_carry_as_well_stays():
+    court = Court().rejects(2, judges=(CODE,))
+    court.decides("false_positive", judges=(CODE,), incident="v1:x:1#1", bulk=True)
+    assert court.changes(CODE) == [("block", "page")]
+    court.now -= 30 + 60
+    court.decides("fixed", judges=(CODE,))
+    assert court.worth(CODE).power == "page", "one that is right takes nothing back"
+
+
+def test_what_is_taken_back_later_gives_nothing_back_by_itself():
+    court = Court()
+    for number in (1, 2):
+        court.decides("false_positive", judges=(CODE,), incident=f"v1:x:{number}#1")
+    court.now += 60
+    for number in (1, 2):
+        court.decides("false_positive", judges=(CODE,), incident=f"v1:x:{number}#1", reopened=True)
+    assert court.worth(CODE).power == "page"
+
+
 def test_under_pressure_a_second_person_has_to_agree():
     court = Court().rejects(2, judges=(CODE,), pressed=True)
     names = ("v1:eval.critical:1#1", "v1:eval.critical:2#1")

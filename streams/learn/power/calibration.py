@@ -14,7 +14,7 @@ from ...records import POWERS, Granted, Labelled, Notice, Power, PowerChanged, W
 from ...step import Order, Step
 from . import weighing, worth
 from .crediting import Credit
-from .weighing import Inherited, Kept, Label, Sums, Values, Version
+from .weighing import Inherited, Kept, Label, Sums, Undo, Values, Version
 
 MAY: Mapping[Power, str] = {
     "shadow": "tell nobody",
@@ -27,6 +27,7 @@ CREDITS_MAX = 300
 LABELS_MAX = 1000
 USUAL = Values()
 AGAIN = timedelta(days=7)  # numbers fade: they are weighed again
+SOON = timedelta(minutes=1)  # so long the tenth of many decisions at once may be heard before the eleventh
 
 
 class Family(Struct, frozen=True, array_like=True):
@@ -56,16 +57,15 @@ class Calibration:
         if not isinstance(record, Credit | Granted | Labelled):
             return self._woken(memory, record.at)
         version = self._version(family, record.evaluator, record.at)
-        changes: tuple[PowerChanged, ...] = ()
+        change: PowerChanged | None = None
         if isinstance(record, Granted):
             version, change = self._granted(family, version, record)
-            changes = (change,) if change else ()
-            family = replace(family, number=family.number + len(changes))
         elif isinstance(record, Labelled):
             version = _labelled(version, record)
         else:
-            version = _credited(version, record)
-        family = _put(family, version)
+            version, change = self._credited(family, version, record)
+        changes = (change,) if change else ()
+        family = _put(replace(family, number=family.number + len(changes)), version)
         step = self._weighed(family, (version.evaluator,), record.at, changes)
         incident = record.incident if isinstance(record, Credit) else ""
         return Step(step.remember, (*step.say, *_told(step.say, incident)), step.wake)
@@ -105,6 +105,7 @@ class Calibration:
             armed=record.at,
             lost_at=record.at if lower else None,
             granted_by=record.actor,
+            undo=None,
         )
         if after == before:
             return granted, None
@@ -119,6 +120,24 @@ class Calibration:
             self._worth(granted, record.at),
         )
         return granted, change
+
+    def _credited(self, family: Family, version: Version, credit: Credit) -> tuple[Version, PowerChanged | None]:
+        """What took its power and is taken back at once, as in bulk, gives back what no longer follows from it."""
+        known, undo, before = _heard(version, credit), version.undo, self._power(version)
+        another = all(one.incident != credit.incident for one in version.credits)
+        if another or undo is None or credit.at > undo.at + SOON:
+            return known, None
+        whole = replace(known, power=undo.power, since=undo.since, lost_at=undo.lost_at, granted_by=undo.granted_by)
+        against = self._against(whole, credit.at)
+        after = weighing.standing(self._power(whole), against, weighing.in_a_row(whole))
+        if POWERS.index(after) <= POWERS.index(before):
+            return known, None
+        all_of_it = after == self._power(whole)
+        known = replace(whole, undo=None) if all_of_it else replace(known, power=after, since=credit.at)
+        left = f"{against.confirmed:.4g} confirmed, {against.rejected:.4g} rejected are left"
+        why = f"what took it away was taken back within a minute: {left}"
+        worth_now = self._worth(known, credit.at)
+        return known, PowerChanged(version.evaluator, family.number + 1, before, after, why, credit.at, worth=worth_now)
 
     def _weighed(
         self, family: Family, names: tuple[str, ...], at: datetime, changes: tuple[PowerChanged, ...]
@@ -145,7 +164,10 @@ class Calibration:
         power, known = self._power(version), self._sums(version, at)
         down = weighing.loss(power, self._against(version, at), weighing.in_a_row(version))
         if down:
-            return self._changed(replace(version, lost_at=at), (power, down.to), down.why, number, at)
+            undo = version.undo
+            if undo is None or at > undo.at + SOON:
+                undo = Undo(at, version.power, version.since, version.lost_at, version.granted_by)
+            return self._changed(replace(version, lost_at=at, undo=undo), (power, down.to), down.why, number, at)
         up = weighing.earned(power, weighing.with_labels(known, version.labels))
         cooling = weighing.cooling(version, self.values.cooldown_d, at)
         if up is None or up[0] == "block" or version.granted_by or (cooling is not None and at < cooling):
@@ -224,7 +246,7 @@ def _put(family: Family, version: Version) -> Family:
     return replace(family, versions=tuple(order[-VERSIONS_MAX:]))
 
 
-def _credited(version: Version, credit: Credit) -> Version:
+def _heard(version: Version, credit: Credit) -> Version:
     others = tuple(one for one in version.credits if one.incident != credit.incident)
     if not credit.correct and not credit.actionable:
         return replace(version, credits=others)

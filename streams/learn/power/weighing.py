@@ -46,6 +46,16 @@ class Inherited(Struct, frozen=True, array_like=True):
     sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
 
 
+class Undo(Struct, frozen=True, array_like=True):
+    """What it might cause, and since when, before it lost that: should what took it be taken back at once."""
+
+    at: datetime  # of the loss
+    power: Power | None
+    since: datetime
+    lost_at: datetime | None
+    granted_by: str
+
+
 class Version(Struct, frozen=True, array_like=True):
     evaluator: str
     first: datetime
@@ -59,6 +69,7 @@ class Version(Struct, frozen=True, array_like=True):
     lost_at: datetime | None = None
     granted_by: str = ""
     decisions: int = 0
+    undo: Undo | None = None
 
 
 class Values(Struct, frozen=True):
@@ -139,6 +150,13 @@ def loss(power: Power, known: Sums, row: float) -> Loss | None:
         acted = f"{known.acted:.4g} acted on, {known.ignored:.4g} not"
         return Loss(below, f"e-value {ignored:.4g} against {worth.PAGE} acted on ({acted}): {worth.LOST:g} or more")
     return None
+
+
+def standing(power: Power, known: Sums, row: float) -> Power:
+    """What is left of a power, once everything is lost that the numbers take."""
+    while lost := loss(power, known, row):
+        power = lost.to
+    return power
 
 
 def earned(power: Power, known: Sums) -> tuple[Power, str] | None:
