@@ -157,7 +157,8 @@ def _ask(want: str, given: dict[str, Any], **more: Any) -> NoReturn:
     document = answered.document or {}
     share = document.get("affected")
     of = "an unknown share" if share is None else f"{share:.0%}"
-    text = f"{desk.plain(document.get('scope'))}: {want.replace('_', ' ')} asked, {of} of the agent's sessions"
+    what = "released" if want == "close" else f"{want.replace('_', ' ')} asked"
+    text = f"{desk.plain(document.get('scope'))}: {what}; it concerns {of} of the agent's sessions of the last hour"
     desk.ended(answered, text, as_json=given["as_json"])
 
 

@@ -241,7 +241,8 @@ class Story:
 
     def addresses(self) -> str:
         found = {"Pages": self.stage.pages, **self.stage.sandbox_urls, "Kafka": self.stage.kafka}
-        return "   ".join(f"{name} {where}" for name, where in found.items())
+        places = "   ".join(f"{name} {where}" for name, where in found.items())
+        return f"{places}\nTo sign in, or to decide by command: TOCSIN_TOKEN_FILE={self.stage.settings.datadir}/token"
 
 
 async def _set(event: asyncio.Event) -> None:

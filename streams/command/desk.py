@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import rich_click as click
 
-from ..apicall import DONE, Answered, Api
+from ..apicall import DONE, FORBIDDEN, Answered, Api
 from .start import settings_or_exit
 
 
@@ -50,6 +50,10 @@ def ended(answered: Answered, text: str, *, as_json: bool) -> NoReturn:
     """Shows it and ends the command with the answer's code."""
     if answered.code != DONE:
         click.echo(plain(answered.message), err=True)
+        if answered.code == FORBIDDEN:
+            click.echo(
+                "The token: TOCSIN_TOKEN, or TOCSIN_TOKEN_FILE; of the demo it is in .tocsin/demo/token", err=True
+            )
     elif not as_json:
         click.echo(text)
     if as_json:

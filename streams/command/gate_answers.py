@@ -115,7 +115,7 @@ def _explained(found: dict[str, Any]) -> str:
         lines.append(f"{mark}{rule['number']:>2} {rule['rule']:<21} {_effects(rule)}")
         for reason in rule["reasons"]:
             lines.append(f"      {reason['code']}: {reason['numbers']}")
-            lines += [f"      changes by: {reason['change']}"] if reason["change"] else []
+            lines += [f"        what would change it: {reason['change']}"] if reason["change"] else []
     return "\n".join(desk.plain(line) for line in lines)
 
 

@@ -94,7 +94,7 @@ async def test_waiting_says_how_far_the_evidence_has_come(desk):
 async def test_why_is_told_of_now_and_of_a_decision_and_nothing_acts_on_the_terminal(desk):
     url, _ = desk
     now = await tocsin(url, "gate", "explain", *RELEASE)
-    assert now.returncode == 0 and "> 4 incident" in now.stdout and "changes by: An outcome" in now.stdout
+    assert now.returncode == 0 and "> 4 incident" in now.stdout and "what would change it: An outcome" in now.stdout
     assert "\x1b" not in now.stdout and "\u202e" not in now.stdout
     decision = json.loads((await tocsin(url, "gate", "check", *RELEASE, "--json")).stdout)["decision_id"]
     then = await tocsin(url, "gate", "explain", decision)
