@@ -41,30 +41,55 @@ CODES: dict[str, str] = {
     "inputs_stale": "The pipeline has to catch up: see the page Health.",
     "release_ambiguous": "Ask for the release by its own name.",
     "coverage_low": "More of the ended sessions have to be judged by an evaluator.",
+    "nothing_to_judge_by": (
+        "A baseline that serves at the same time (a release that was promoted, or `baseline` in the question), or "
+        "`objective`, the share of bad sessions that is tolerable, in this gate's policy; or an override."
+    ),
+    "incident_fixed_elsewhere": "Promote the release with the fix, or one made from it; or an override that names its id.",
     "sample_ratio_mismatch": "Sessions have to be split as the delivery tool says.",
 }
 
 
 def explained(decision: GateDecision) -> tuple[RuleTold, ...]:
     """All thirteen, in the order in which they decide; one that said nothing says so."""
-    return tuple(_rule(number, rule, title, decision) for number, (rule, title) in enumerate(RULES.items(), 1))
+    decides = _deciding(decision)
+    return tuple(
+        RuleTold(number, rule, title, _said(rule, decision), rule in OVERRIDABLE or rule == "incident", rule == decides)
+        for number, (rule, title) in enumerate(RULES.items(), 1)
+    )
 
 
-def _rule(number: int, rule: str, title: str, decision: GateDecision) -> RuleTold:
+def _said(rule: str, decision: GateDecision) -> tuple[ReasonTold, ...]:
     told = tuple(_told(reason) for reason in decision.reasons if reason.rule == rule)
-    if rule == "override":
-        told = (*told, *(_override(one) for one in decision.overrides))
-    decides = any(one.effect == decision.state and "overridden_by" not in one.detail for one in told)
-    return RuleTold(number, rule, title, told, rule in OVERRIDABLE or rule == "incident", decides)
+    if rule != "override":
+        return told
+    return (*told, *(_override(one, _uncovered(decision)) for one in decision.overrides))
+
+
+def _deciding(decision: GateDecision) -> str:
+    """The first rule that says what the gate says. One that is set aside decides as long as others are not."""
+    if decision.state == "warn" and any("overridden_by" in one.detail for one in decision.reasons):
+        return "override"
+    same = [one for one in decision.reasons if one.effect == decision.state]
+    first = [one.rule for one in same if "overridden_by" not in one.detail] or [one.rule for one in same]
+    return next((rule for rule in RULES if rule in first), "")
+
+
+def _uncovered(decision: GateDecision) -> str:
+    held = [one for one in decision.reasons if one.effect in ("block", "hold") and "overridden_by" not in one.detail]
+    return ", ".join(dict.fromkeys(str(one.detail.get("incident") or one.rule) for one in held))
 
 
 def _told(reason: Reason) -> ReasonTold:
     by = reason.detail.get("overridden_by")
-    change = f"Set aside by override {by}." if by else CODES.get(reason.code, CHANGES.get(reason.rule, ""))
+    change = (
+        CHANGES.get(reason.rule, "") if reason.rule == "soft" else CODES.get(reason.code, CHANGES.get(reason.rule, ""))
+    )
+    change = f"Set aside by override {by}." if by else change
     return ReasonTold(reason.code, reason.effect, reason.detail, _numbers(reason.detail), change)
 
 
-def _override(one: Mapping[str, Any]) -> ReasonTold:
+def _override(one: Mapping[str, Any], uncovered: str) -> ReasonTold:
     valid = bool(one.get("valid"))
     who = f"{one.get('requested_by')}, approved by {one.get('approved_by') or 'nobody yet'}"
     words = (
@@ -72,6 +97,8 @@ def _override(one: Mapping[str, Any]) -> ReasonTold:
     )
     code = "override" if valid else "override_not_valid"
     change = "It ends, or new evidence voids it." if valid else f"{one.get('why', '')}."
+    if valid and uncovered:
+        change = f"It does not cover {uncovered}. An override counts once all that blocks or holds is covered."
     return ReasonTold(code, "warn", dict(one), words, change)
 
 
