@@ -12,6 +12,7 @@ from contract import conduct
 from contract.facts import PACE, USUAL_S, fact
 
 from streams import records as r
+from streams.learn.cases.making import agent_of, case_id
 from streams.learn.power.crediting import Agreed, Credit
 
 LATENESS = timedelta(seconds=30)
@@ -209,15 +210,14 @@ def _power_changed(chance: Random, at: float, who: dict[str, Any]) -> r.PowerCha
 
 def _decided(chance: Random, at: float, who: dict[str, Any]) -> r.Decided:
     said = _outcome(chance, at, who)
-    return r.Decided(
-        said,
-        b.incident(
-            0,
-            id=said.incident,
-            judges=("LLM:grounded@4",),
-            observed=f"{chance.randrange(3, 9)} errors of x in the last 20",
-        ),
-    )
+    observed = f"{chance.randrange(3, 9)} errors of x in the last 20"
+    return r.Decided(said, _about(said.incident, who, judges=("LLM:grounded@4",), observed=observed))
+
+
+def _about(name: str, who: dict[str, Any], **given: Any) -> r.Incident:
+    agent = f"agent-of-{who['session']}"
+    whose = {"subject": {"agent": agent, "tool": "search"}, "about": r.About(agent=agent, release=who["release"])}
+    return b.incident(0, id=name, fingerprint=name.partition("#")[0], **whose, **given)
 
 
 def _credit(chance: Random, at: float, who: dict[str, Any]) -> Credit:
@@ -268,6 +268,38 @@ def _freeze(chance: Random, at: float, who: dict[str, Any]) -> r.Freeze:
     return r.Freeze(id=f"f-{who['session']}-{chance.randrange(9)}", reason="holidays", actor="ann", **edges)
 
 
+def _scope(chance: Random, who: dict[str, Any]) -> r.Scope:
+    agent = f"agent-of-{who['session']}"
+    return chance.choice((r.Scope("agent", agent), r.Scope("release", agent, who["release"])))
+
+
+def _control_asked(chance: Random, at: float, who: dict[str, Any]) -> r.ControlAsked:
+    """By detectors and by people, some twice under one id."""
+    want = chance.choice(("pause", "throttle", "close", "measure", "disable"))
+    known = {"id": f"{who['session']}:{chance.randrange(400)}", "scope": _scope(chance, who), "at": b.at(at)}
+    if want in ("measure", "disable") or chance.random() < 0.3:
+        return r.ControlAsked(**known, want=want, actor="ann", until=b.at(at + 60))
+    named = {"source": f"detector:{chance.choice(('cost.session', 'loop.stale'))}", "incident": _name(chance, who)}
+    return r.ControlAsked(**known, want=want, automatic=True, affected=chance.choice((None, 0.1)), **named)
+
+
+def _approval_asked(chance: Random, at: float, who: dict[str, Any]) -> r.ApprovalAsked:
+    name = f"{who['session']}-{chance.randrange(9)}"
+    return r.ApprovalAsked(id=name, action="refund", at=b.at(at), until=b.at(at + 30), agent=f"agent-of-{name}")
+
+
+def _approval_answered(chance: Random, at: float, who: dict[str, Any]) -> r.ApprovalAnswered:
+    answer = chance.choice(("approved", "refused"))
+    return r.ApprovalAnswered(f"{who['session']}-{chance.randrange(9)}", answer, "ann", b.at(at))
+
+
+def _case_written(chance: Random, at: float, who: dict[str, Any]) -> r.CaseWritten:
+    """Of the case that its incidents make."""
+    about = _about(_name(chance, who), who)
+    name = case_id(agent_of(about), about.fingerprint)
+    return r.CaseWritten(name, "ann", b.at(at), chance.choice((None, "it asks first")), retired=chance.random() < 0.1)
+
+
 def _notice(chance: Random, at: float, who: dict[str, Any]) -> r.Notice:
     """Of an incident, or of none."""
     about = {"incident": _name(chance, who)} if chance.random() < 0.7 else {"agent": f"agent-of-{who['session']}"}
@@ -275,6 +307,12 @@ def _notice(chance: Random, at: float, who: dict[str, Any]) -> r.Notice:
 
 
 SAMPLES: dict[type, Any] = {
+    r.ControlAsked: _control_asked,
+    r.Probed: lambda c, at, who: r.Probed(_scope(c, who), b.at(at - 60), c.randrange(1, 20), b.at(at)),
+    r.ApprovalAsked: _approval_asked,
+    r.ApprovalAnswered: _approval_answered,
+    r.ApprovalEnded: lambda c, at, who: r.ApprovalEnded(f"{who['session']}-{c.randrange(9)}", b.at(at), "it is over"),
+    r.CaseWritten: _case_written,
     r.Override: _override,
     r.OverrideApproved: lambda c, at, who: r.OverrideApproved(f"o-{who['session']}-{c.randrange(9)}", "bob", b.at(at)),
     r.OverrideEnded: _ended,

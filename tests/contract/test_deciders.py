@@ -16,6 +16,10 @@ from streams.detect.catalogue import (
     session_deciders,
     session_detectors,
 )
+from streams.learn.cases.making import Cases
+from streams.learn.controls.approvals import Approvals
+from streams.learn.controls.switches import Controls
+from streams.learn.controls.switches import Values as Breaking
 from streams.learn.gates.overriding import Freezing, Overriding
 from streams.learn.power.calibration import Calibration
 from streams.learn.power.crediting import Crediting
@@ -64,6 +68,7 @@ def registry() -> list[Any]:
         *book.deciders(VALUES),
     )
     found += (Overriding(), Freezing(), Crediting(), Calibration(rules.calibration.starts), Proposing(THRESHOLDS))
+    found += (Controls(Breaking(approve=("cost.*",))), Cases(rules.digest), Approvals(VALUES))
     return list({type(one): one for one in found}.values())  # those that share a memory are also tested alone
 
 

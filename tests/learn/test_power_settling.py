@@ -1,7 +1,11 @@
 """People decide, and within one transaction everybody who has to act on it knows: the book, the gates, the export."""
 
 import asyncio
+import os
+import signal
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,6 +17,9 @@ from streams import policy
 from streams.database import connect, migrate
 from streams.learn.controls.commanding import Commanding
 from streams.learn.deciders import Wired, writers
+from streams.learn.outcomes.meaning import Rules
+from streams.learn.outcomes.persons import Persons
+from streams.learn.outcomes.recorder import Recorder
 from streams.learn.power.evaluator_series import EvaluatorSeries
 from streams.learn.recording import record_outcome, tell
 from streams.learn.settling import Settling
@@ -21,6 +28,7 @@ from streams.settings import Secret
 
 JUDGE = "CODE:schema@1"
 NOW = datetime.now(UTC)
+RUNNER = Path(__file__).parents[1] / "real/learn_process.py"
 
 
 class Bench:
@@ -57,6 +65,14 @@ async def bench(database):
     migrate(database)
     async with await connect(database) as conn:
         yield Bench(conn)
+
+
+async def killed(database, point):
+    """Learn, as a process that kills itself there."""
+    given = {key: value for key, value in os.environ.items() if not key.startswith("TOCSIN_")}
+    given |= {"TOCSIN_DATABASE": database, "POINT": point}
+    process = await asyncio.create_subprocess_exec(sys.executable, str(RUNNER), env=given)
+    return await asyncio.wait_for(process.wait(), 60)
 
 
 async def test_two_false_positives_take_block_and_everybody_knows(bench):
@@ -113,6 +129,36 @@ async def test_bulk_counts_once_somebody_stands_by_it(bench):
     await tell(bench.conn, Confirmed(tuple(one.id for one in incidents), "ann", NOW + timedelta(minutes=1)))
     await bench.settle()
     assert (await bench.powers())[JUDGE] == "page"
+
+
+async def test_the_eleventh_of_many_at_once_gives_back_what_the_first_ten_took(bench):
+    recorder = Recorder("tocsin.outcomes", Rules(Persons(()), 10))
+    for number in range(1, 12):
+        incident = sighted(number, judges=(JUDGE,), version=2)
+        await booked(bench.conn, incident)
+        at = NOW + timedelta(seconds=number)
+        await recorder.record(bench.conn, Outcome(incident.id, "false_positive", at, "ann", "api"))
+        await bench.settle()
+        if number == 10:
+            assert (await bench.powers())[JUDGE] == "shadow"
+    assert set((await bench.powers()).values()) == {"block"}
+    told = await bench.rows("SELECT record->>'after' FROM inbox WHERE record->>'record' = 'power_changed' ORDER BY id")
+    assert [row[0] for row in told][-2:] == ["block", "block"], "the book knows as well"
+
+
+@pytest.mark.parametrize("point", ["learning:begun", "learning:written", "learning:committed"])
+async def test_power_is_taken_exactly_once_wherever_learn_is_killed(bench, database, point):
+    await bench.decided(1)
+    await bench.decided(2)
+    assert await killed(database, point) == -signal.SIGKILL
+    assert await killed(database, "idle") == -signal.SIGKILL
+    assert await bench.powers() == {JUDGE: "page", "detector:tool.repeated_error@2": "page"}
+    assert await bench.rows("SELECT count(*) FROM power_changes") == [(2,)]
+    for table, kind in (("inbox", "power_changed"), ("inbox", "notice")):
+        query = f"SELECT count(*) FROM {table} WHERE record->>'record' = '{kind}'"
+        assert await bench.rows(query) == [(2,)]
+    assert await bench.rows(f"SELECT count(*) FROM publish WHERE key = '{JUDGE}'") == [(1,)]
+    assert await bench.rows("SELECT 1 FROM learn_inbox") == []
 
 
 async def test_a_grant_is_a_change_by_that_person(bench):

@@ -72,7 +72,7 @@ class Cases:
     version = 1
     memory = Kept
     reads: tuple[type, ...] = (Decided, CaseWritten)
-    order: Order = "free"
+    order: Order = "near"  # of two decisions the later one counts, but what it adds to what was there is kept
 
     def __init__(self, redaction: str) -> None:
         self._redaction = redaction  # the policy's digest
@@ -93,7 +93,8 @@ class Cases:
         made = _made(record, self._redaction)
         case = _merged(made, memory) if memory else made
         said = () if memory and case == memory.case else (case,)
-        return Step(Kept(case, outcome.at, bool(memory and memory.shelved)), said)
+        after = Kept(case, outcome.at, bool(memory and memory.shelved))
+        return Step(memory if after == memory else after, said)
 
 
 def kept(outcome: Outcome) -> bool:
@@ -144,11 +145,11 @@ def _withdrawn(memory: Kept | None, outcome: Outcome) -> Step[Kept]:
     """Nobody stands by it any more. What a person wrote down stays: it says how the agent should be."""
     if memory is None:
         return Step(None)
-    memory = replace(memory, decided_at=outcome.at)
     if memory.case.state != "draft":
-        return Step(memory)
+        same = outcome.at == memory.decided_at
+        return Step(memory if same else replace(memory, decided_at=outcome.at))
     case = replace(memory.case, state="retired", fixed_in="")
-    return Step(replace(memory, case=case), (case,))
+    return Step(replace(memory, case=case, decided_at=outcome.at), (case,))
 
 
 def _written(memory: Kept, record: CaseWritten) -> Step[Kept]:
@@ -162,7 +163,8 @@ def _written(memory: Kept, record: CaseWritten) -> Step[Kept]:
     if record.retired:
         case, shelved = replace(case, state="retired"), True
     said = (case,) if case != memory.case else ()
-    return Step(Kept(case, memory.decided_at, shelved), said)
+    after = Kept(case, memory.decided_at, shelved)
+    return Step(memory if after == memory else after, said)
 
 
 def clean(text: str) -> str:
