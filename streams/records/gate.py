@@ -122,7 +122,7 @@ class GateValues(Struct, frozen=True, kw_only=True):
     beta: float = 0.05  # of its false passes
     tolerance: float = 0.0  # delta: an increase that nobody would roll back for
     margin: float = 2.0  # a ratio that must never ship
-    objective: float = 0.05  # share of bad sessions in one arm
+    objective: float = 0.0  # share of bad sessions in one arm; 0: nobody stated one, so none is judged by
     clean_min: int = 59  # sessions without a bad one that are evidence enough
     coverage_min: float = 0.0  # share of ended sessions that an evaluator judged; 0: not looked at
     cases_min: int = 0  # regression cases that are evidence enough while there are fewer than sessions_min; 0: none are

@@ -112,10 +112,26 @@ def test_gates_count_every_session_once(lines, replayed):
     assert (ran["retail", "candidate"], ran["telecom", "baseline"]) == (40, 80)
 
 
-def test_the_release_that_fails_is_blocked_and_the_better_one_is_not(said):
-    last = {(one.agent, one.release): one.state for one in said.decision}
-    assert last["airline", "qwen2.5-7b"] == "block"
-    assert last["retail", "candidate"] == "allow"
+def test_releases_with_bad_sessions_are_blocked_by_incidents_and_wait_otherwise(said):
+    """The agents of a file ran one after the other, so nothing ran beside a baseline, and nobody stated an objective."""
+    last = {(one.agent, one.release): one for one in said.decision}
+    assert last["airline", "qwen2.5-7b"].state == "block"
+    assert {reason.rule for one in last.values() for reason in one.reasons if reason.effect == "block"} == {"incident"}
+    for name in ("airline", "retail"):
+        waits = last[name, "candidate"]
+        assert (waits.state, [reason.code for reason in waits.reasons]) == ("hold", ["nothing_to_judge_by"])
+
+
+def test_by_a_stated_objective_the_release_that_fails_is_blocked_and_the_better_one_is_not(replayed, lines):
+    """14 of 20 sessions were bad, and 13 of 40."""
+
+    def states(objective):
+        rules = policy.parse(f"[gates.promotion]\nobjective = {objective}\n", "p")
+        last = {(one.agent, one.release): one.state for one in replayed(lines, rules=rules).decision}
+        return last["airline", "candidate"], last["retail", "candidate"]
+
+    assert states(0.3) == ("block", "hold")
+    assert states(0.6) == ("hold", "allow")
 
 
 def test_the_same_file_says_the_same_to_the_byte(lines, shipped, said):

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from ...records import GateInputs, GateLinks, GateState, GateValues, Reason
-from .evidence import Evidence, minutes_left, needed
+from .evidence import Evidence, minutes_left, needed, unjudged
 
 OF_A_RULE_MAX = 4
 BYTES_MAX = 2_600  # of the reasons: the document stays below about 4 KB
@@ -20,6 +20,7 @@ HOLDS = {
     "release_ambiguous": "several releases go by this name",
     "releases_cyclic": "the graph of releases turns in a circle",
     "insufficient_evidence": "not enough evidence yet",
+    "nothing_to_judge_by": "some sessions were bad, and there is no baseline of the same time and no objective to judge them by",
     "inputs_stale": "what the gate knows is too old",
     "clock_skewed": "event time is ahead of the clock",
     "incidents_cut": "there are more incidents than a gate reads",
@@ -55,6 +56,8 @@ def _kept(reasons: Sequence[Reason], most: int) -> list[Reason]:
 def progress(values: GateValues, inputs: GateInputs, found: Evidence, *, enough: bool) -> str:
     if enough:
         return f"{inputs.sessions} candidate sessions, which is enough"
+    if unjudged(values, inputs, found):
+        return f"{inputs.bad} bad of {inputs.sessions} candidate sessions, nothing to judge them by"
     need = needed(values, inputs, found)
     if need is None or need <= inputs.sessions:
         return f"{inputs.sessions} candidate sessions, more are needed"
