@@ -34,7 +34,7 @@ def genuine(raw: bytes, key: bytes) -> bool:
     """Whether whoever wrote it had the key. False for what is no JSON object."""
     try:
         document = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     if not isinstance(document, dict) or not isinstance(document.get(SIG), str):
         return False

@@ -233,7 +233,7 @@ class Breaker:
             return self._ignore()
         try:
             record = _read.decode(given.value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._ignore()
         if isinstance(record, ControlBeat):
             self.beat(record.seq, record.at.timestamp())

@@ -61,7 +61,7 @@ def _meaning(error: Exception) -> tuple[int, str, tuple[str, ...]]:
             return 422, "`after` is not what `next` said.", ()
         case ValidationException():
             return 422, "An argument is missing or wrong.", _errors(error)
-        case SerializationException():
+        case SerializationException() | RecursionError():  # a body of brackets within brackets
             return 422, "The body cannot be read.", ()
         case HTTPException() if error.status_code < 500:
             # What litestar calls 400 is a body that is not JSON.

@@ -53,6 +53,7 @@ from .gatehouse import Gatehouse
 from .guard import Guard, Keys, hosts
 from .shop import Pool, Shop
 from .taking import Intake
+from .waiting import Waiting
 
 STATIC = Path(__file__).with_name("static")
 POOL_MAX = 8
@@ -68,6 +69,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     shop = Shop(pool, house, keys, _sinks(settings, policy), recorder)
     desk = GateDesk(shop, _rules())
     archive = Archive(shop, Deciding(decide, explained))
+    waiting = Waiting(pool)
     room = ControlRoom(pool, settings.database, keys, settings.control_key.reveal().encode())
     wire = Wire(settings.slack_url, settings.slack_token, timeout_s=5.0) if settings.slack_token else None
     ears = Ears(wire, settings.slack_team, recorder, registry)
@@ -75,10 +77,10 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     intake = Intake(settings.kafka, topics.EVENTS.name) if settings.kafka else None
     app = Litestar(
         route_handlers=_routers(),
-        dependencies=_always(shop=shop, bench=Bench(judged), desk=desk, archive=archive, room=room),
+        dependencies=_always(shop=shop, bench=Bench(judged), desk=desk, archive=archive, room=room, waiting=waiting),
         exception_handlers={Exception: told},
         lifespan=[lambda app: _opened(app, pool, house), lambda _: _reading(room)],
-        on_shutdown=[ears.close, *([intake.close] if intake else [])],
+        on_shutdown=[ears.close, waiting.close, *([intake.close] if intake else [])],
         openapi_config=_openapi(),
         state=State(
             {
@@ -87,6 +89,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
                 "control_words": changed,
                 **_asked(settings, policy, shop, ears, registry),
                 "reading": None,
+                "waited": (room, waiting),
                 "taking": intake,
                 "approve_s": policy.breaker.approve_s,
                 "person_s": policy.breaker.person_s,
@@ -196,11 +199,19 @@ async def run(
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not serving.done():
             progress()
-            server.should_exit = server.should_exit or stop.is_set() or _over(app)
+            if stop.is_set() or _over(app):
+                _hung_up(app)
+                server.should_exit = True
             await asyncio.wait([serving], timeout=0.2)
         await serving
     if _over(app) and not app.state.reading.cancelled():
         await app.state.reading
+
+
+def _hung_up(app: Litestar) -> None:
+    """Whoever waits for a change is answered before the server waits for them."""
+    for one in app.state.waited:
+        one.stop()
 
 
 def _over(app: Litestar) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -20,11 +19,13 @@ from .described import READING, WRITING
 from .documents import Accepted, Line, Said, Words
 from .forms import Asked
 from .shop import Shop
+from .waiting import Waiting
 
-LOOK_S = 0.25
 WAIT_S_MAX = 25.0
 OVER = {"approved": "It was approved already.", "refused": "It was refused already.", "expired": "It has expired."}
 NONE = "There is no question of this id."
+ANOTHER = "This id is another question's: what was approved there is not approved here. Ask under an id of its own."
+ABOUT = ("action", "agent", "session", "reason", "resource")  # what the person who answers reads
 Maybe = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -74,6 +75,8 @@ async def ask(request: Asked, shop: NamedDependency[Shop], data: JSONBody[Approv
             await tell(conn, asked)
             found = await question(conn, name)
     assert found is not None
+    if any(getattr(found, one) != getattr(asked, one) for one in ABOUT):
+        raise Refused(409, ANOTHER)
     return found
 
 
@@ -87,20 +90,16 @@ async def list_approvals(shop: NamedDependency[Shop], pending: FromQuery[bool] =
 @get("/v1/approvals/{approval:str}", tags=["approvals"], operation_class=Documented, **READING)
 async def get_approval(
     shop: NamedDependency[Shop],
+    waiting: NamedDependency[Waiting],
     approval: FromPath[str],
     wait: Annotated[float, QueryParameter(ge=0, le=WAIT_S_MAX)] = 0.0,
 ) -> Standing:
     """One question. With `wait` the answer comes as soon as there is one, or after so many seconds."""
-    until = asyncio.get_running_loop().time() + wait
-    while True:
-        async with shop.connection() as conn:
-            found = await question(conn, approval)
-        if found is None:
-            raise Refused(404, NONE)
-        left_s = until - asyncio.get_running_loop().time()
-        if found.state != "pending" or left_s <= 0:
-            return found
-        await asyncio.sleep(min(LOOK_S, left_s))
+    found = await _there(shop, approval)
+    if found.state != "pending" or wait <= 0:
+        return found
+    await waiting.over(approval, wait)
+    return await _there(shop, approval)
 
 
 @post("/v1/approvals/{approval:str}/answer", tags=["approvals"], **WRITING)
@@ -109,6 +108,14 @@ async def answer_approval(
 ) -> Accepted:
     """The first answer counts."""
     return await answered(shop, ApprovalAnswered(approval, data.answer, data.actor, datetime.now(UTC), data.source))
+
+
+async def _there(shop: Shop, name: str) -> Standing:
+    async with shop.connection() as conn:
+        found = await question(conn, name)
+    if found is None:
+        raise Refused(404, NONE)
+    return found
 
 
 async def answered(shop: Shop, said: ApprovalAnswered) -> Accepted:

@@ -25,6 +25,7 @@ from .answers import Refused
 from .control_documents import ControlChange, ControlGiven, ControlsDocument, ControlTaken, ScopeGiven
 from .gatehouse import CannotAnswer
 from .guard import Keys
+from .waiting import FULL, WAITING_MAX
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ WAIT_S_MAX = 25.0
 READ_EACH_S = 1.0
 READ_WITHIN_S = 4.0
 STALE_S = 30.0
+LASTING_MAX = timedelta(days=366)
 STANDS = """
 SELECT coalesce((SELECT max(seq) FROM controls), 0),
     coalesce((SELECT next FROM positions WHERE reader = 'control' AND part = 'beat'), 0)
@@ -69,7 +71,7 @@ class ControlRoom:
         self._pool, self._uri, self.keys, self._key = pool, uri, keys, key
         self._known: Known | None = None
         self._changed = asyncio.Event()
-        self._stopping = False
+        self._stopping, self._waiting = False, 0
 
     def stop(self) -> None:
         """Whoever waits is answered now."""
@@ -87,7 +89,7 @@ class ControlRoom:
         try:
             async with asyncio.timeout(READ_WITHIN_S), self._pool.connection() as conn:
                 await self.read(conn)
-        except (psycopg.Error, PoolTimeout, OSError, TimeoutError) as error:
+        except (psycopg.Error, PoolTimeout, OSError, TimeoutError, msgspec.DecodeError) as error:
             log.warning("controls cannot be read: %s", type(error).__name__)
 
     async def read(self, conn: Connection) -> None:
@@ -117,10 +119,19 @@ class ControlRoom:
         if self._known is None:
             raise CannotAnswer("the controls have not been read yet")
         if since == self._known.seq and wait_s > 0 and not self._stopping:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(wait_s, WAIT_S_MAX)):
-                    await self._changed.wait()
+            await self._wait(min(wait_s, WAIT_S_MAX))
         return self._known
+
+    async def _wait(self, wait_s: float) -> None:
+        if self._waiting >= WAITING_MAX:
+            raise Refused(503, FULL)
+        self._waiting += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+        finally:
+            self._waiting -= 1
 
     def document(self, known: Known) -> bytes:
         told = ControlsDocument("controls/v1", known.seq, known.beat, known.stale, known.controls)
@@ -152,6 +163,8 @@ def meant(given: ControlGiven, now: datetime) -> ControlAsked:
     until = given.until or (now + timedelta(seconds=given.for_s) if given.for_s else None)
     if until is not None and until <= now:
         raise Refused(422, "`until` must be in the future.")
+    if until is not None and until - now > LASTING_MAX:
+        raise Refused(422, f"`until` is too far away: {LASTING_MAX.days} days at most, or no end at all.")
     if until is not None and given.want == "close":
         raise Refused(422, "What is closed has no end.")
     if given.ratio is not None and given.want != "throttle":

@@ -30,6 +30,8 @@ def test_an_offset_needs_no_timezone():
     ("wrong", "words"),
     [
         ({"begins": ""}, "`from` is no moment"),
+        ({"ends": "9999-12-31T23:59:59-14:00"}, "`until` is beyond every calendar"),
+        ({"begins": "0001-01-01T00:00", "timezone": "Europe/Berlin"}, "`from` is beyond every calendar"),
         ({"ends": "next week"}, "`until` is no moment"),
         ({"timezone": ""}, "has no offset"),
         ({"timezone": "Berlin"}, "no timezone Berlin"),

@@ -10,6 +10,8 @@ from sdk.site import learning
 from web.serving import BEARER, TOKEN, serving
 
 from streams.database import migrate
+from streams.web.answers import Refused
+from streams.web.waiting import Waiting
 
 QUESTION = {"id": "q-1", "action": "refund.create", "agent": "support-bot", "reason": "order 1", "wait_s": 60}
 
@@ -46,13 +48,50 @@ async def test_a_question_is_there_at_once_and_the_answer_as_soon_as_there_is_on
 
 async def test_asked_twice_it_is_one_question(site):
     await ask(site)
-    await ask(site, action="another.one")
+    await ask(site, wait_s=30)
     await answer(site)
     assert await state(site, 10) == "approved"
     assert (await ask(site)).json()["state"] == "approved"
     listed = (await site.client.get("/v1/approvals")).json()["approvals"]
     assert [one["action"] for one in listed] == ["refund.create"]
     assert (await site.client.get("/v1/approvals?pending=true")).json()["approvals"] == []
+
+
+@pytest.mark.parametrize("other", ["action", "agent", "session", "reason", "resource"])
+async def test_what_was_approved_is_not_approved_for_something_else(site, other):
+    await ask(site)
+    await answer(site)
+    assert await state(site, 10) == "approved"
+    refused = await ask(site, **{other: "something else"})
+    assert (refused.status_code, refused.json()["status"]) == (409, 409)
+    assert "another question" in refused.json()["detail"]
+
+
+async def test_whoever_waits_holds_no_connection_and_hears_of_its_own_question(site):
+    for name in ("q-1", "q-2"):
+        await ask(site, id=name)
+    others = [asyncio.create_task(site.client.get("/v1/approvals/q-2?wait=20")) for _ in range(40)]
+    waiting = asyncio.create_task(state(site, 20))
+
+    async def all_wait():
+        return len(site.app.state.waited[1]) == 41
+
+    await until(all_wait)
+    assert (await site.client.get("/v1/health")).status_code == 200
+    await answer(site)
+    assert await asyncio.wait_for(waiting, 10) == "approved"
+    assert not any(one.done() for one in others)
+    site.app.state.waited[1].stop()
+    assert {one.json()["state"] for one in await asyncio.gather(*others)} == {"pending"}
+    assert not len(site.app.state.waited[1])
+
+
+async def test_more_than_can_wait_are_sent_away(site):
+    await ask(site)
+    full = Waiting(None, count_max=0)
+    with pytest.raises(Refused) as refused:
+        await full.over("q-1", 1)
+    assert refused.value.status == 503
 
 
 async def test_the_second_answer_is_told_of_the_first(site):

@@ -101,6 +101,7 @@ async def test_writing_needs_the_token(site):
         {"ratio": 0.5},
         {"want": "throttle", "ratio": 1.5},
         {"until": "2020-01-01T00:00:00Z"},
+        {"until": "9999-12-31T23:59:59-14:00"},
         {"until": "2099-01-01T00:00:00"},
         {"until": "2099-01-01T00:00:00Z", "for_s": 5},
         {"want": "close", "for_s": 5},

@@ -19,6 +19,7 @@ BODIES = [
     b'{"agent":"a","release":"1"}',
     b'{"actor":"\\ud800"}',
     b"\xff",
+    b'{"actor":' + b"[" * 5000 + b"]" * 5000 + b"}",
 ]
 
 

@@ -83,7 +83,10 @@ async def question(conn: Connection, name: str) -> Standing | None:
     if row is not None:
         return _standing(row)
     row = await (await conn.execute(TOLD, [name])).fetchone()
-    return _standing(("pending", None, None, row[0], None)) if row is not None else None
+    if row is not None:
+        return _standing(("pending", None, None, row[0], None))
+    row = await (await conn.execute(BY_ID, [name])).fetchone()  # it may have been taken from there between the two
+    return _standing(row) if row is not None else None
 
 
 async def questions(conn: Connection, *, pending: bool) -> tuple[Standing, ...]:

@@ -47,7 +47,14 @@ def asked(given: FreezeAsked, now: datetime) -> Freeze | str:
 
 
 def _edge(what: str, text: str, timezone: str) -> datetime | str:
-    """A moment. A local time that comes twice, or never, is none."""
+    try:
+        return _moment(what, text, timezone)
+    except OverflowError:
+        return f"`{what}` is beyond every calendar."
+
+
+def _moment(what: str, text: str, timezone: str) -> datetime | str:
+    """A local time that comes twice, or never, is none."""
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:

@@ -7,7 +7,7 @@ look again.
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -183,7 +183,7 @@ def _moment(given: Any, now: datetime, values: GateValues) -> datetime | str:
         return "`expires_at` is no date, which counts as expired: write 2026-11-21T18:00:00+01:00."
     if found.tzinfo is None:
         return "`expires_at` has no offset, so nobody knows when it is: it counts as expired."
-    if found.astimezone(UTC) <= now:
+    if found <= now:
         return "`expires_at` has passed: it has expired already."
     if found > now + timedelta(seconds=values.override_s_max):
         return f"`expires_at` is too far away: {values.override_s_max / 86_400:g} days at most."
