@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+import psycopg
 
 from ..database import Connection
 from ..intake.secrets import bytes_without_secrets, without_secrets
 from ..records import DeadLetter, Decided, Incident, Outcome, Position
 from ..records.deadletters import pack
 from ..respond.book_rows import due, wake
+from ..respond.inputs import UNSTORABLE
 from ..respond.shelf import Address, Shelf
 from ..settle import TURN, Saying, advance, positions, publish_all
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 READER = "learning"
 INPUTS_MAX = 200
 WHY_MAX = 1000
+UNSTORABLE_ERRORS = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, OverflowError)  # or too long for an index
 
 Write = Callable[[Connection, Sequence[Any]], Awaitable[None]]
 
@@ -50,7 +53,8 @@ class Input(NamedTuple):
     number: int | None = None  # in the inbox
     wake: Address | None = None
     raw: bytes = b""
-    why: str = ""
+    why: str = ""  # it cannot be read, or written down
+    reason: str = "undecodable"
 
 
 def nothing(_step: str) -> None:
@@ -91,6 +95,17 @@ class Settling:
             return Input(None, number, raw=raw.encode(), why=f"{type(error).__name__}: {error}")
 
     async def _settle(self, conn: Connection, inputs: list[Input]) -> None:
+        try:
+            await self._transaction(conn, inputs)
+        except UNSTORABLE_ERRORS as error:
+            if len(inputs) == 1:
+                why = f"{type(error).__name__}: {error}"
+                await self._transaction(conn, [inputs[0]._replace(record=None, why=why, reason=UNSTORABLE)])
+                return
+            for one in inputs:  # whichever it is, the others go on
+                await self._settle(conn, [one])
+
+    async def _transaction(self, conn: Connection, inputs: list[Input]) -> None:
         turn = (await positions(conn, READER)).get(TURN, 0)
         self._reached("learning:begun")
         async with conn.transaction():
@@ -120,7 +135,7 @@ class Settling:
                 await write(conn, records)
 
     async def _bury(self, conn: Connection, inputs: Iterable[Input], folded: Any) -> None:
-        letters = [_letter(one, "undecodable", one.why) for one in inputs if one.why]
+        letters = [_letter(one, one.reason, one.why) for one in inputs if one.why]
         by_record = {id(one.record): one for one in inputs}
         for isolated in folded.isolated:
             log.error("decider %s could not digest an input: %s", isolated.decider, isolated.why)

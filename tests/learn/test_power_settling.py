@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -159,6 +160,16 @@ async def test_power_is_taken_exactly_once_wherever_learn_is_killed(bench, datab
         assert await bench.rows(query) == [(2,)]
     assert await bench.rows(f"SELECT count(*) FROM publish WHERE key = '{JUDGE}'") == [(1,)]
     assert await bench.rows("SELECT 1 FROM learn_inbox") == []
+
+
+async def test_what_cannot_be_written_down_is_buried_and_the_rest_goes_on(bench):
+    endless = f"CODE:{secrets.token_hex(20_000)}@1"
+    for name in (JUDGE, endless):
+        await tell(bench.conn, Granted(name, "ticket", "bob", "it is new to us", NOW))
+    await bench.settle()
+    assert await bench.powers() == {JUDGE: "ticket"}
+    assert await bench.rows("SELECT 1 FROM learn_inbox") == []
+    assert len(await bench.rows("SELECT 1 FROM publish WHERE topic = 'tocsin.deadletters'")) == 1
 
 
 async def test_a_grant_is_a_change_by_that_person(bench):

@@ -27,7 +27,7 @@ class Controls:
             case ControlAsked(scope=scope) | Probed(scope=scope):
                 return desk_of(scope)
             case ApprovalAnswered(id=name):
-                return name.split(":", 2)[2] if name.startswith(APPROVAL) else None
+                return name.removeprefix(APPROVAL).partition(":")[2] or None if name.startswith(APPROVAL) else None
             case Decided(incident=incident):
                 return desk_of(Scope("agent", incident.about.agent))
         return None
