@@ -28,8 +28,12 @@ STATE = """
 INSERT INTO gate_states VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (gate, agent, release, environment) DO UPDATE
     SET state = EXCLUDED.state, decision = EXCLUDED.decision, since = EXCLUDED.since
-WHERE gate_states.state <> EXCLUDED.state
+WHERE gate_states.state <> EXCLUDED.state AND gate_states.since <= EXCLUDED.since -- who was slow tells nothing new
 RETURNING state
+"""
+MADE_UP = """
+DELETE FROM gate_states s WHERE since < now() - interval '90 days'
+    AND NOT EXISTS (SELECT 1 FROM releases r WHERE (r.agent, r.release) = (s.agent, s.release))
 """
 OUTCOME = """
 INSERT INTO outcomes (incident, outcome, at, actor, source, fixed_in, reason, reopened, body)
@@ -87,11 +91,13 @@ async def tell(conn: Connection, record: Struct) -> None:
 
 
 async def forget(conn: Connection) -> None:
-    """Old minutes (their sums stay), old decisions (the last of each release stays) and old questions."""
+    """Old minutes (their sums stay), old decisions (the last of each known release stays) and old questions."""
     await conn.execute("DELETE FROM approvals WHERE state <> 'pending' AND expires_at < now() - interval '90 days'")
     await conn.execute("DELETE FROM exposure WHERE minute < now() - interval '90 days'")
     await conn.execute("DELETE FROM judged WHERE minute < now() - interval '90 days'")
     await conn.execute("DELETE FROM audits WHERE at < now() - interval '90 days'")
+    await conn.execute("DELETE FROM gate_asked WHERE last_at < now() - interval '90 days'")
+    await conn.execute(MADE_UP)
     await conn.execute(
         "DELETE FROM decisions WHERE as_of < now() - interval '90 days' AND id NOT IN (SELECT decision FROM gate_states)"
     )

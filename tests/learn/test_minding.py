@@ -14,7 +14,7 @@ from streams.learn.gates import missed, overrides
 from streams.learn.gates.minding import Minding, Said
 from streams.learn.gates.rules import decide
 from streams.learn.gates.ruling import answered, overridden
-from streams.learn.recording import record_decision
+from streams.learn.recording import forget, record_decision
 from streams.records import Bypassed, Notice, Overridden, Override
 
 NOW = datetime(2026, 9, 14, 10, 21, tzinfo=UTC)
@@ -191,6 +191,23 @@ async def test_who_asked_once_gets_no_finding_with_each_release_that_nobody_asks
     await minded.ran(ASKED.release, 100, at=NOW - timedelta(minutes=5))
     await minded.turn()
     assert await minded.findings() == []
+
+
+async def test_who_is_slow_to_write_an_earlier_answer_down_changes_nothing(minded):
+    await minded.says(sessions=300, at=NOW)
+    await minded.says(incident(), at=NOW - timedelta(seconds=1))
+    assert await minded.rows("SELECT state FROM gate_states") == [("allow",)]
+
+
+async def test_what_somebody_made_up_is_forgotten_with_the_question(minded):
+    for release in ("made-up", ASKED.release):
+        question = msgspec.structs.replace(ASKED, release=release)
+        await minded.says(sessions=3, at=datetime.now(UTC) - timedelta(days=91), question=question)
+    await minded.ran(ASKED.release, 1)
+    await forget(minded.conn)
+    assert await minded.rows("SELECT release FROM gate_states") == [(ASKED.release,)]
+    assert await minded.rows("SELECT release FROM decisions") == [(ASKED.release,)]
+    assert await minded.rows("SELECT release FROM gate_asked") == []
 
 
 async def test_most_of_the_sessions_without_a_yes_are_found_too(minded):
