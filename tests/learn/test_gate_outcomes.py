@@ -69,7 +69,7 @@ OUTCOMES = [
     ("false_positive", {"pressed": True, "outcome_at": NOW}, ("warn", "false_positive_pressed", "override")),
     ("false_positive", {"pressed": True, "outcome_at": NOW - DAY}, ("block", "false_positive_lapsed", "incident")),
     ("false_positive", {"pressed": True, "outcome_at": None}, ("block", "false_positive_lapsed", "incident")),
-    # accepted_risk: warns until it expires, or until there is twice as much of it
+    # accepted_risk: warns until it expires, or until it comes twice as often
     ("accepted_risk", {"expires_at": NOW + DAY}, ("warn", "accepted_risk", "soft")),
     ("accepted_risk", {"expires_at": NOW + DAY, "stage": "open"}, ("warn", "accepted_risk", "soft")),
     ("accepted_risk", {"expires_at": NOW}, ("block", "risk_expired", "incident")),
@@ -82,13 +82,24 @@ OUTCOMES = [
     ),
     (
         "accepted_risk",
-        {"expires_at": NOW + DAY, "accepted_count": 5, "count": 10},
+        {"expires_at": NOW + DAY, "opened_at": NOW - 2 * DAY, "accepted_count": 24, "count": 24 + 48},
         ("warn", "accepted_risk", "soft"),
     ),
     (
         "accepted_risk",
-        {"expires_at": NOW + DAY, "accepted_count": 5, "count": 11},
+        {"expires_at": NOW + DAY, "opened_at": NOW - 2 * DAY, "accepted_count": 24, "count": 24 + 49},
         ("block", "risk_voided", "incident"),
+    ),
+    (  # it goes on as it did when it was accepted, for ten days
+        "accepted_risk",
+        {
+            "expires_at": NOW + DAY,
+            "opened_at": NOW - 11 * DAY,
+            "outcome_at": NOW - 10 * DAY,
+            "accepted_count": 24,
+            "count": 24 + 240,
+        },
+        ("warn", "accepted_risk", "soft"),
     ),
     ("wont_fix", {}, ("warn", "wont_fix", "soft")),
     ("external_cause", {}, ("allow",)),

@@ -17,6 +17,7 @@ CLEAN_MIN = 100  # sessions without it, after which what nobody could reproduce 
 CLEAN_FOR = timedelta(days=14)
 UNSPECIFIED_FOR = timedelta(hours=24)
 RISK_MAX = timedelta(days=90)
+OFTEN_MIN, HOUR = 5, timedelta(hours=1)  # as the book counts it
 
 
 class Found(NamedTuple):
@@ -108,9 +109,18 @@ def _risk(one: GateIncident, as_of: datetime) -> Found:
         until = min(until, decided_at + RISK_MAX)
     if until is None or until <= as_of:
         return open_("risk_expired")
-    if 0 < 2 * one.accepted_count < one.count:
+    if decided_at is not None and _more_often(one, decided_at, as_of):
         return open_("risk_voided", count=one.count, accepted_count=one.accepted_count)
     return Found("accepted_risk", "warn", "soft", {"until": until.isoformat()})
+
+
+def _more_often(one: GateIncident, decided_at: datetime, as_of: datetime) -> bool:
+    """Twice as often as when the risk was accepted, by the hour: what goes on as it did is what was accepted."""
+    more, opened_at = one.count - one.accepted_count, _moment(one.opened_at) or decided_at
+    if not one.accepted_count or more < OFTEN_MIN:
+        return False
+    before, since = max(decided_at - opened_at, HOUR), max(as_of - decided_at, HOUR)
+    return more / (since / HOUR) > 2 * one.accepted_count / (before / HOUR)
 
 
 def _unseen(code: str, one: GateIncident, since: timedelta | None) -> Found | None:
