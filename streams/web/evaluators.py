@@ -55,6 +55,7 @@ class Measures(NamedTuple):
 
 
 NONE = "There is no evaluator of this id."
+NAME_MAX = 1000
 NAME = "/v1/evaluators/{evaluator:str}"
 RUNS_MAX = 20
 REASON_MIN = 10
@@ -174,7 +175,10 @@ async def detail(shop: Shop, measures: Measures, name: str) -> EvaluatorDetail:
 
 def named(part: str) -> str:
     """Names of evaluators have slashes, and no part of a path can: there they are escaped twice."""
-    return unquote(part)
+    name = unquote(part)
+    if len(name) > NAME_MAX or "\0" in name:  # nobody can write that down
+        raise Refused(404, NONE)
+    return name
 
 
 def escaped(name: str) -> str:

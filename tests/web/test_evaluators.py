@@ -99,7 +99,8 @@ async def test_labels_reach_learn_once_for_each_run_and_leave_the_list(site):
 async def test_a_set_may_be_labelled_before_its_evaluator_has_found_anything(site):
     body = {"labels": [{"session": "s", "bad": True, "flagged": [True]}], "actor": "Ada", "offline": True}
     assert (await site.client.post(f"{place('LLM:new@1')}/labels", json=body, headers=BEARER)).status_code == 202
-    assert (await site.client.post(f"{place('nonsense')}/labels", json=body, headers=BEARER)).status_code == 404
+    for name in ("nonsense", "CODE:a\0@1", f"CODE:{'a' * 1001}@1"):
+        assert (await site.client.post(f"{place(name)}/labels", json=body, headers=BEARER)).status_code == 404
 
 
 @pytest.mark.parametrize("flagged", [[], [True] * 21], ids=["none", "too many"])
