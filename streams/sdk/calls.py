@@ -22,6 +22,7 @@ from ..records import (
     ToolCalled,
     ToolCalledData,
 )
+from .careful import careful
 from .fields import money
 from .guarding import Guard
 from .halting import AgentHalted
@@ -76,19 +77,18 @@ class Call:
         """Further fields of the event, known only now."""
         self.fields.update(fields)
 
+    @careful(None)
     def failed(self, why: Error | BaseException | str, status: Status | str = "error") -> None:
         """It did not raise, and still it did not work."""
         self._status = Status(status)
         if isinstance(why, BaseException):
             self.fields["error"] = error(why, self.session.emitter.errors)
         else:
-            self.fields["error"] = why if isinstance(why, Error) else Error(why[:1000])
+            self.fields["error"] = why if isinstance(why, Error) else Error(f"{why}"[:1000])
 
+    @careful(None)
     def cost(self, amount: Money | Any, currency: str = "USD") -> None:
-        try:
-            self.fields["cost"] = amount if isinstance(amount, Money) else money(amount, currency)
-        except Exception as wrong:
-            self.session.emitter.failed(wrong)
+        self.fields["cost"] = amount if isinstance(amount, Money) else money(amount, currency)
 
     def say(self, status: Status, told: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -125,15 +125,13 @@ class ModelCall(Call):
     waits = "model"
 
     def __init__(self, session: Session, model: tuple[str, str], fields: dict[str, Any]) -> None:
-        super().__init__(session, "/".join(model), fields)
+        super().__init__(session, f"{model[0]}/{model[1]}", fields)
         self._provider, self._model = model
 
-    def tokens(self, read: int, written: int, **more: int) -> None:
+    @careful(None)
+    def tokens(self, /, read: int, written: int, **more: int) -> None:
         """As the provider counts them: input includes the cache, output the reasoning. `cache_read`, `reasoning`, …"""
-        try:
-            self.fields["tokens"] = Tokens(read, written, **more)
-        except Exception as wrong:
-            self.session.emitter.failed(wrong)
+        self.fields["tokens"] = Tokens(read, written, **more)
 
     def ask(self, guard: Guard) -> None:
         guard.model()
@@ -171,20 +169,20 @@ class ToolCall(Call):
         if args is not None:
             self._hash("args_hash", args)
 
+    @careful(None)
     def result(self, value: Any) -> None:
         """Only its hash, its size and whether there is anything in it are told."""
         self._hash("result_hash", value)
-        try:
-            self.fields.setdefault("result_bytes", len(canonical(value)))
-            if value is None or value in ("", [], {}):
-                self.fields.setdefault("empty", True)
-        except Exception as wrong:
-            self.session.emitter.failed(wrong)
+        self.fields.setdefault("result_bytes", len(canonical(value)))
+        if value is None or value in ("", [], {}):
+            self.fields.setdefault("empty", True)
 
-    def effect(self, kind: str, target: str | None = None, **more: Any) -> None:
+    @careful(None)
+    def effect(self, /, kind: str, target: str | None = None, **more: Any) -> None:
         """What it changed outside: `reversible`, `customer_data`, `ref`."""
         self.fields["effect"] = Effect(kind, target, **more)
 
+    @careful(None)
     def touched(self, uri: str, op: str = "read") -> None:
         self.fields.setdefault("resources", []).append(Resource(uri, op))
 
@@ -194,11 +192,9 @@ class ToolCall(Call):
     def say(self, status: Status, told: dict[str, Any]) -> None:
         self.session._call(ToolCalled, ToolCalledData, told, id=self.id, tool=self._tool, status=status)  # noqa: SLF001
 
+    @careful(None)
     def _hash(self, name: str, value: Any) -> None:
-        try:
-            self.fields.setdefault(name, self.session.emitter.hash(value))
-        except Exception as wrong:
-            self.session.emitter.failed(wrong)
+        self.fields.setdefault(name, self.session.emitter.hash(value))
 
 
 def _status(raised: BaseException) -> Status:

@@ -143,6 +143,6 @@ def _written(carried: Carried, there: str) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    if isinstance(value, list | tuple) and value:
+    if isinstance(value, list | tuple) and value and not isinstance(value[0], list | tuple):
         return _text(value[0])
     return value if isinstance(value, str) else ""

@@ -59,8 +59,11 @@ class Options(TypedDict, total=False):
 
 def default_spool(agent: str) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or (Path.home() / ".local" / "state" if Path.home() != Path("/") else "")
-    base = Path(state) if state else Path(tempfile.gettempdir()) / f"tocsin-{os.getuid() if os.name == 'posix' else 0}"
-    return base / "tocsin" / "spool" / quote(agent, safe="")[:200]
+    name = quote(agent, safe="")[:200]
+    if state:
+        return Path(state) / "tocsin" / "spool" / name
+    # Others may write there too: directly beneath, where nobody puts another folder in its place.
+    return Path(tempfile.gettempdir()) / f"tocsin-{os.getuid() if os.name == 'posix' else 0}-{name}"
 
 
 class Emitter:
@@ -102,7 +105,7 @@ class Emitter:
         if carried is None and outer is not None:
             carried = outer.carried()
         came = carried or Carried()
-        name = came.session_id if join and came.session_id else session_id or secrets.token_hex(16)
+        name = came.session_id if join and came.session_id else f"{session_id}" or secrets.token_hex(16)
         beneath = bool(came.session_id) and came.session_id != name
         ctx = Ctx(
             session_id=name,

@@ -138,15 +138,15 @@ class EndedFields(TypedDict, total=False):
 
 
 def tool_named(tool: Tool | str) -> Tool:
-    return Tool(tool[:256]) if isinstance(tool, str) else tool
+    return tool if isinstance(tool, Tool) else Tool(f"{tool}"[:256])
 
 
 def evaluator_named(evaluator: Evaluator | str) -> Evaluator:
-    return Evaluator(evaluator[:256]) if isinstance(evaluator, str) else evaluator
+    return evaluator if isinstance(evaluator, Evaluator) else Evaluator(f"{evaluator}"[:256])
 
 
 def by_whom(actor: Actor | str) -> Actor:
-    return Actor("human", actor) if isinstance(actor, str) else actor
+    return actor if isinstance(actor, Actor) else Actor("human", f"{actor}")
 
 
 def status_named(status: Status | str) -> Status:

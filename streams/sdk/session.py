@@ -42,6 +42,7 @@ from ..records import (
     ToolCalledData,
 )
 from . import carrying
+from .careful import careful
 from .carrying import Carried
 from .fields import (
     BeatFields,
@@ -147,6 +148,7 @@ class Session:
 
         return ToolCall(self, tool_named(tool), args, dict(fields))
 
+    @careful(None)
     def heartbeat(self, state: str = "running", **fields: Unpack[BeatFields]) -> None:
         """With the emitter's own numbers, so that what was lost is known where the events go."""
         numbers = self.emitter.numbers()
@@ -161,17 +163,21 @@ class Session:
         """By the emitter, of a session that is open."""
         self.heartbeat("waiting" if self.activity is not None else "running")
 
+    @careful("")
     def llm_called(self, provider: str, model: str, status: Status | str = "ok", **fields: Unpack[ModelFields]) -> str:
         told: dict[str, Any] = {"provider": provider, "model": model, "status": Status(status)}
         return self._call(LlmCalled, LlmCalledData, fields, **told)
 
+    @careful("")
     def tool_called(self, tool: Tool | str, status: Status | str = "ok", **fields: Unpack[ToolFields]) -> str:
         return self._call(ToolCalled, ToolCalledData, fields, tool=tool_named(tool), status=Status(status))
 
+    @careful("")
     def decision_made(self, chosen: str, **fields: Unpack[DecisionFields]) -> str:
         name = self.new_id()
         return self._say(DecisionMade, DecisionMadeData, fields, id=name, decision_id=name, chosen=chosen)
 
+    @careful("")
     def permission_checked(
         self,
         action: str,
@@ -186,18 +192,21 @@ class Session:
             PermissionChecked, PermissionCheckedData, fields, id=name, request_id=request_id or name, **told
         )
 
+    @careful("")
     def eval_scored(
         self, evaluator: Evaluator | str, status: Status | str = "ok", **fields: Unpack[ScoreFields]
     ) -> str:
         told: dict[str, Any] = {"evaluator": evaluator_named(evaluator), "status": Status(status)}
         return self._say(EvalScored, EvalScoredData, fields, **told)
 
+    @careful("")
     def checkpoint_recorded(
         self, checkpoint_id: str, op: str = "create", result: Status | str = "ok", **fields: Unpack[CheckpointFields]
     ) -> str:
         told: dict[str, Any] = {"checkpoint_id": checkpoint_id, "op": op, "result": Status(result)}
         return self._say(CheckpointRecorded, CheckpointRecordedData, fields, **told)
 
+    @careful(None)
     def end(self, status: SessionStatus | str = "succeeded", reason: str = "", **fields: Unpack[EndedFields]) -> None:
         """Said once, by whoever is first: the agent, the end of its `with`, or the end of its process."""
         if self._ended:
@@ -210,9 +219,10 @@ class Session:
         if self._started is not None:
             self._say(SessionEnded, SessionEndedData, told, status=SessionStatus(status))
 
+    @careful(None)
     def fail(self, reason: str = "", status: SessionStatus | str = "failed") -> None:
         """The work did not succeed though nothing was raised: so it ends."""
-        self._status, self._reason = str(status), reason
+        self._status, self._reason = f"{status}", reason
 
     def cancel(self, reason: str) -> None:
         self.end("cancelled", reason)

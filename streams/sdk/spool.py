@@ -7,6 +7,7 @@ nobody holds is read to its end by whoever finds it at its start. On systems wit
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -126,6 +127,8 @@ class Spool:
         if fcntl is None:
             raise OSError("this system has no file locks")
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if base.lstat().st_uid not in (os.getuid(), 0):
+            raise OSError(errno.EPERM, "it is another user's")  # who could read what waits, and put words in our mouth
         self._lock, self._max, self._fsync_s = threading.Lock(), bytes_max, fsync_s
         gate = os.open(base, os.O_RDONLY)
         try:
