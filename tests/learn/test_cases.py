@@ -1,6 +1,7 @@
 """What people decided becomes a case, what they expect makes it count, and its runs are judged."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -171,6 +172,31 @@ def test_promptfoo_gets_tests_that_assert_something():
         "assert": [{"type": "llm-rubric", "value": "asks first", "metric": "case-1"}],
         "metadata": {"case_id": "case-1", "agent": "a", "incident": "i", "negative": False},
     }
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "{{ range.constructor('return process.env')() }}",
+        "{% include 'x' %}",
+        "{# x #}",
+        "{{{x}}}",
+        "file://steal.js",
+        " FILE://etc/passwd",
+        "package:evil:run",
+        "javascript: process.exit(1)",
+        "python: import os",
+        "contains: file:///etc/passwd",
+    ],
+)
+def test_words_of_strangers_are_no_templates_files_or_programs_for_promptfoo(evil):
+    told = promptfoo([ready(title=evil, input=evil, observed=evil, expectation=evil)])
+    (test,) = json.loads(told)
+    assert not re.search(r"\{[{%#]", json.dumps([test["vars"], test["assert"], test["description"]]))
+    values = [*test["vars"].values(), *(one["value"] for one in test["assert"])]
+    assert not any(re.match(r"\s*(file|package):", value, re.IGNORECASE) for value in values)
+    assert {one["type"] for one in test["assert"]} <= {"llm-rubric", "contains"}
+    assert test["vars"]["input"].replace("\u2060", "") == evil
 
 
 def test_a_line_may_be_an_assertion_and_the_rest_is_for_a_judge():

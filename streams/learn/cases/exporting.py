@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from ...markdown import JOINER
 from ...records import RegressionCase
 
-ASSERTIONS = (  # promptfoo's own, which an expectation may begin with: `contains: refund`
+# promptfoo's own, which an expectation may begin with: `contains: refund`. Not those that run what is written.
+ASSERTIONS = (
     "contains",
     "not-contains",
     "icontains",
@@ -20,14 +23,16 @@ ASSERTIONS = (  # promptfoo's own, which an expectation may begin with: `contain
     "regex",
     "not-regex",
     "starts-with",
-    "javascript",
-    "python",
     "similar",
     "llm-rubric",
     "is-json",
     "contains-json",
 )
 BARE = ("is-json", "contains-json")
+# promptfoo renders values as templates, whose language reaches everything of its process, and loads or runs files and
+# packages that a value names. An invisible sign between keeps words of strangers words.
+TEMPLATE = re.compile(r"\{(?=[{%#])")
+LOADED = re.compile(r"\s*(?:file|package|https?):", re.IGNORECASE)
 
 
 def jsonl(cases: Iterable[RegressionCase]) -> str:
@@ -56,23 +61,29 @@ def _test(one: RegressionCase) -> dict[str, Any]:
         "negative": one.negative,
     }
     return {
-        "description": one.title,
-        "vars": {"input": one.input, "observed_bad": one.observed},
-        "assert": [{**assertion, "metric": one.id} for assertion in assertions(one.expectation)],
+        "description": words(one.title),
+        "vars": {"input": words(one.input), "observed_bad": words(one.observed)},
+        "assert": [{**assertion, "metric": one.id} for assertion in assertions(words(one.expectation))],
         "metadata": {name: value for name, value in known.items() if value not in ("", None)},
     }
+
+
+def words(text: str) -> str:
+    """No template, and nothing to load."""
+    plain = TEMPLATE.sub("{" + JOINER, text)
+    return JOINER + plain if LOADED.match(plain) else plain
 
 
 def assertions(expectation: str) -> list[dict[str, Any]]:
     """Every line that names one of promptfoo's assertions is one; what is left is for a judge to read."""
     found: list[dict[str, Any]] = []
-    words: list[str] = []
+    rest: list[str] = []
     for line in expectation.splitlines():
         kind, _, value = line.strip().partition(":")
         if kind in BARE:
             found.append({"type": kind})
         elif kind in ASSERTIONS and value.strip():
-            found.append({"type": kind, "value": value.strip()})
+            found.append({"type": kind, "value": words(value.strip())})
         elif line.strip():
-            words.append(line.strip())
-    return [*found, *([{"type": "llm-rubric", "value": "\n".join(words)}] if words else [])]
+            rest.append(line.strip())
+    return [*found, *([{"type": "llm-rubric", "value": words("\n".join(rest))}] if rest else [])]
