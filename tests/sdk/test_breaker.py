@@ -175,10 +175,10 @@ def test_a_controller_that_is_silent_for_half_a_minute_makes_it_stale():
         ({"on_stale": "keep"}, True),
         ({"on_stale": "close"}, False),
         ({"on_stale": "expire"}, False),
-        ({"on_stale": "expire", "not_after": NOW + timedelta(minutes=5)}, True),
+        ({"on_stale": "expire", "not_after": NOW + timedelta(days=1)}, True),
         ({"on_stale": "keep", "not_after": NOW - timedelta(seconds=1)}, False),
     ],
-    ids=str,
+    ids=["keep", "close", "expire", "expire later", "keep, over"],
 )
 def test_each_rule_says_what_becomes_of_it_then(given, holds):
     breaker = Clock(control(**given), ago_s=31).breaker
