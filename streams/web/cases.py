@@ -93,6 +93,10 @@ async def get_case(shop: NamedDependency[Shop], bench: NamedDependency[Bench], c
 @post("/v1/cases/{case:str}", tags=["cases"], **WRITING)
 async def write_case(shop: NamedDependency[Shop], case: FromPath[str], data: JSONBody[CaseGiven]) -> Accepted:
     """Say what is expected: from then on it counts. Secrets leave what is written."""
+    return await written(shop, case, data)
+
+
+async def written(shop: Shop, case: str, data: CaseGiven) -> Accepted:
     if data.expectation is None and data.input is None and not data.retired:
         raise Refused(422, "Say what is expected, what it is given, or that it is retired.")
     if data.retired and data.expectation:

@@ -11,6 +11,7 @@ from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from ..learn.outcomes import recorder
 from ..learn.power import evaluators as reading
 from ..learn.recording import tell
 from ..records import POWERS, Granted, Labelled, Power
@@ -29,6 +30,8 @@ from .evaluator_documents import (
 from .forms import FIELD_MAX, Asked, Text, see, shown, signed
 from .rendering import place
 from .shop import Shop
+
+WAITING_SHOWN = 50
 
 
 class Rate(Protocol):
@@ -110,7 +113,8 @@ async def evaluators_page(request: Asked, shop: NamedDependency[Shop]) -> Respon
     async with shop.connection() as conn:
         rows = await reading.evaluators(conn, starts(shop))
         proposed = await reading.proposals(conn)
-    return shown(request, "evaluators.html", rows=rows, proposals=proposed, where="evaluators")
+        waits = await recorder.waiting(conn, WAITING_SHOWN)
+    return shown(request, "evaluators.html", rows=rows, proposals=proposed, waits=waits, where="evaluators")
 
 
 @get("/evaluators/{evaluator:str}", media_type=MediaType.HTML, include_in_schema=False)

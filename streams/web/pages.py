@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from ..records import Acknowledgement, Cause, FalseWhy
-from . import asking_pages, gate_pages, outcome_pages, people_pages
+from . import asking_pages, case_pages, gate_pages, outcome_pages, people_pages
 from .answers import Refused
 from .forms import Asked, Text, inside, see, shown, signed
 from .guard import COOKIE, NAME_MAX, SIGNED_IN_S, same_site
@@ -138,4 +138,5 @@ HANDLERS = [
     forget_form,
     *people_pages.HANDLERS,
     *asking_pages.HANDLERS,
+    *case_pages.HANDLERS,
 ]

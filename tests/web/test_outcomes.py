@@ -8,6 +8,7 @@ import pytest
 from learn.booking import sighted
 from psycopg.types.json import Jsonb
 from web.serving import BEARER, TOKEN
+from web.test_pages import EVIL, form_value, sign_in
 
 from streams.records import RegressionCase
 
@@ -148,3 +149,34 @@ async def test_what_is_expected_is_told_to_learn(site):
     for wrong in ({"actor": "Ada"}, {"actor": "Ada", "expectation": "x", "retired": True}, {"expectation": "x"}):
         assert (await site.client.post(f"/v1/cases/{name}", json=wrong, headers=BEARER)).status_code == 422
     assert (await site.client.post("/v1/cases/none", json=given, headers=BEARER)).status_code == 404
+
+
+async def test_the_page_of_cases_says_what_is_expected_and_takes_it_from_whoever_is_signed_in(site):
+    name = await kept(site, title=EVIL)
+    page = (await site.client.get("/cases")).text
+    assert name in page and "nobody has said yet" in page and "<textarea" not in page
+    assert "<script>alert" not in page
+    assert 'href="/cases"' in (await site.client.get("/")).text
+    refused = await site.client.post(f"/cases/{name}", data={"expectation": "asks first"})
+    assert refused.status_code == 401
+    await sign_in(site)
+    form = await form_value(site, "/cases")
+    given = {"form": form, "expectation": "asks first"}
+    assert (await site.client.post(f"/cases/{name}", data=given)).headers["location"] == "/cases?said=expected"
+    assert (await site.client.post(f"/cases/{name}", data={"form": form, "expectation": " "})).status_code == 422
+    assert (await site.client.post("/cases/none", data=given)).status_code == 404
+    await site.client.post(f"/cases/{name}", data={"form": form, "retire": "yes"})
+    told = [row[0] for row in await site.rows("SELECT record FROM learn_inbox ORDER BY id")]
+    assert [(one["actor"], one.get("expectation"), one.get("retired", False)) for one in told] == [
+        ("Ada", "asks first", False),
+        ("Ada", None, True),
+    ]
+
+
+async def test_decisions_that_wait_stand_on_the_page_of_evaluators(site):
+    for number in range(12):
+        await site.book(id=f"v1:many:{number}#1", fingerprint=f"v1:many:{number}")
+        where = f"/v1/incidents/{quote(f'v1:many:{number}#1', safe='')}/outcome"
+        await site.client.post(where, json={"actor": "Ada", "outcome": "false_positive"}, headers=BEARER)
+    page = (await site.client.get("/evaluators")).text
+    assert "Decisions that wait" in page and "/incidents/v1%3Amany%3A0%231#decide" in page
