@@ -64,7 +64,7 @@ def create(settings: Settings, policy: Policy, registry: CollectorRegistry) -> L
     """The application. It opens its connections when it starts, and starts without a database too."""
     pool = _pool(settings.database)
     house = _house(settings, policy, pool, registry)
-    keys = Keys(settings.token)
+    keys = Keys(settings.token, settings.agent_token)
     recorder = Recorder(topics.OUTCOMES.name, outcomes.Rules(Persons(policy.people), policy.calibration.bulk_max))
     shop = Shop(pool, house, keys, _sinks(settings, policy), recorder)
     desk = GateDesk(shop, _rules())

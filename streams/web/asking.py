@@ -15,7 +15,7 @@ from ..learn.controls.questions import Standing, answer, question, questions
 from ..learn.recording import tell
 from ..records import ApprovalAnswered, ApprovalAsked
 from .answers import Documented, Refused
-from .described import READING, WRITING
+from .described import OF_AGENTS, READING, WRITING
 from .documents import Accepted, Line, Said, Words
 from .forms import Asked
 from .shop import Shop
@@ -52,7 +52,7 @@ class Questions(Struct, frozen=True):
     approvals: tuple[Standing, ...]
 
 
-@post("/v1/approvals", tags=["approvals"], **WRITING)
+@post("/v1/approvals", tags=["approvals"], **OF_AGENTS)
 async def ask(request: Asked, shop: NamedDependency[Shop], data: JSONBody[ApprovalGiven]) -> Standing:
     """Ask a person. Unanswered it expires, at the latest when the policy says, and nothing is done."""
     now = datetime.now(UTC)

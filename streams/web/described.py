@@ -29,6 +29,12 @@ def token_needed(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHan
         raise Refused(401, "This needs the header `Authorization: Bearer <token>`.")
 
 
+def agents_too(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: what agents may do with a token of their own."""
+    if not connection.app.state.door.agent(connection.headers.get("authorization")):
+        token_needed(connection, handler)
+
+
 WRITING: Any = {
     "guards": [token_needed],
     "status_code": 202,
@@ -38,5 +44,6 @@ WRITING: Any = {
         _401="The token is missing or wrong", _403="No token is set", _404="Unknown", _503="The database is away"
     ),
 }
+OF_AGENTS: Any = {**WRITING, "guards": [agents_too]}
 ASKING: Any = {"responses": _problems(_404="The policy has no such gate", _503="The gate cannot answer; ask again")}
 READING: Any = {"responses": _problems(_404="Unknown", _503="The database is away")}

@@ -98,10 +98,14 @@ class Visitor(NamedTuple):
 
 
 class Keys:
-    """One token opens every writing endpoint. Without one nothing can be written."""
+    """One token opens every writing endpoint. Without one nothing can be written.
 
-    def __init__(self, token: Secret) -> None:
-        self._token = token.reveal().encode()
+    `agents`: another one, which sends events and asks for approvals only. An agent that holds the first could answer
+    its own questions.
+    """
+
+    def __init__(self, token: Secret, agents: Secret = Secret("")) -> None:  # noqa: B008 - it does not change
+        self._token, self._agents = token.reveal().encode(), agents.reveal().encode()
         self._key = hashlib.blake2b(self._token, digest_size=32, person=b"tocsin-pages").digest()
 
     @property
@@ -109,13 +113,14 @@ class Keys:
         return bool(self._token)
 
     def opens(self, given: str) -> bool:
-        """In the same time whatever was given."""
-        digests = (hashlib.sha256(one).digest() for one in (given.encode(errors="replace"), self._token))
-        return hmac.compare_digest(*digests) and self.usable
+        return _same(given, self._token)
 
     def bearer(self, header: str | None) -> bool:
-        scheme, _, given = (header or "").partition(" ")
-        return scheme.lower() == "bearer" and self.opens(given.strip())
+        return self.opens(_borne(header))
+
+    def agent(self, header: str | None) -> bool:
+        """Whether whoever shows it may do what agents do."""
+        return _same(_borne(header), self._agents) or self.bearer(header)
 
     def cookie(self, name: str, now_s: float) -> str:
         visitor = Visitor(name[:NAME_MAX], now_s + SIGNED_IN_S, secrets.token_urlsafe(12))
@@ -141,6 +146,17 @@ class Keys:
 
     def _signed(self, what: str, text: str) -> str:
         return hmac.new(self._key, f"{what}:{text}".encode(), "sha256").hexdigest()
+
+
+def _borne(header: str | None) -> str:
+    scheme, _, given = (header or "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _same(given: str, token: bytes) -> bool:
+    """In the same time whatever was given. No token is nobody's."""
+    digests = (hashlib.sha256(one).digest() for one in (given.encode(errors="replace"), token))
+    return hmac.compare_digest(*digests) and bool(token)
 
 
 def same_site(headers: Any) -> bool:

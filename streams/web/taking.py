@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..records import AgentEvent
 from .answers import Refused
-from .described import WRITING
+from .described import OF_AGENTS
 
 BODY_BYTES_MAX = 1024 * 1024
 EVENT_BYTES_MAX = 128 * 1024
@@ -75,7 +75,7 @@ class Intake:
             return self._producer
 
 
-@post("/v1/events", tags=["events"], request_max_body_size=BODY_BYTES_MAX, **{**WRITING, "status_code": 200})
+@post("/v1/events", tags=["events"], request_max_body_size=BODY_BYTES_MAX, **{**OF_AGENTS, "status_code": 200})
 async def take(request: Request[Any, Any, Any]) -> Taken:
     """NDJSON, one event a line. Send what was not answered for again: an event's id says that it came twice."""
     intake: Intake | None = request.app.state.taking

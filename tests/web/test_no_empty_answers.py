@@ -5,7 +5,10 @@ import random
 
 import msgspec
 import pytest
-from web.serving import BEARER
+from web.serving import BEARER, serving
+
+from streams.database import migrate
+from streams.settings import Secret
 
 STRANGE = ["", "x", "%00", "%F0%9F%90%98", "..%2f..", "v1%3Aa%23" + "1", "%FF", "a" * 300, "-1", "1e9", "null", "true"]
 BODIES = [
@@ -61,6 +64,31 @@ async def test_every_answer_has_a_json_body_that_says_its_own_status(site, heade
             assert document["status"] == answer.status_code, where
             assert answer.status_code in (401, 404, 422), where
     assert {200, 404, 422} <= seen
+
+
+async def test_what_agents_show_asks_and_tells_and_does_nothing_else(database):
+    migrate(database)
+    agent = {"Authorization": "Bearer of-agents"}
+    async with serving(database, agent_token=Secret("of-agents")) as site:
+        described = (await site.client.get("/schema")).json()
+        writing = [
+            (path, operation)
+            for path, item in described["paths"].items()
+            for operation in [item.get("post")]
+            if operation
+        ]
+        opened = set()
+        for path, operation in writing:
+            if "security" not in operation:
+                continue
+            answer = await site.client.post(path, json={"action": "refund.create"}, headers=agent)
+            if answer.status_code != 401:
+                opened.add(path)
+            for header in ({}, {"Authorization": "Bearer "}, {"Authorization": "of-agents"}):
+                assert (await site.client.post(path, json={}, headers=header)).status_code == 401, path
+        assert opened == {"/v1/events", "/v1/approvals"}
+        signed_in = await site.client.post("/token", data={"token": "of-agents", "name": "x"})
+        assert signed_in.status_code != 303
 
 
 async def test_wrong_methods_and_places_are_answered_in_json_too(site):
