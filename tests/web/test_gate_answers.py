@@ -17,7 +17,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 async def known(site):
     await site.ran(200)
-    await site.clock(NOW)
+    await site.clock(datetime.now(UTC))
     await site.read()
     return site
 

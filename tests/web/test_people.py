@@ -203,7 +203,7 @@ async def test_the_page_of_silences_has_labels_and_is_filled_in_from_an_incident
 
 async def test_a_silence_hides_nothing_from_gates(site):
     await site.ran(25)
-    await site.clock(NOW)
+    await site.clock(datetime.now(UTC))
     one = await site.book(1, severity="high", held=("silenced:s-1",))
     await hush(site)
     await site.read()
