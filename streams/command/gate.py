@@ -60,7 +60,7 @@ def check(agents: tuple[str, ...], releases: tuple[str, ...], environment: str, 
         asked = ", ".join(f"{one.agent}@{one.release}" for one in questions)
         tell(str(shape), checked, f"{name} of {asked} in {environment}")
     if shape != "github":  # which reads orders out of both streams
-        click.echo(checked.message, err=True)
+        click.echo(desk.plain(checked.message), err=True)
     sys.exit(checked.code)
 
 

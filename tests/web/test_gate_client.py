@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 
 from streams import policy as policies
+from streams.command.gate import gate
 from streams.database import connect, migrate
 from streams.gatecheck import check
 from streams.learn.watching import gauge
@@ -104,6 +106,16 @@ def test_nothing_else_is_a_yes(answer):
         checked = check(url, "promotion", ASKED)
     assert (checked.code, checked.document) == (4, None)
     assert checked.message
+
+
+@pytest.mark.parametrize("shape", [(), ("--json",), ("--format", "junit"), ("--format", "github")])
+def test_what_a_decision_says_does_nothing_to_a_terminal(shape):
+    evil = "\x1b[2J\x07 half \ud800 a character"
+    with answering((200, decision("block", summary=evil), {})) as url:
+        asked = ("--agent", ASKED.agent, "--release", ASKED.release, "--url", url)
+        told = CliRunner().invoke(gate, ["check", *asked, *shape])
+    assert told.exit_code == 30
+    assert not {"\x1b", "\x07", "\ud800"} & set(told.output)
 
 
 def test_a_wrong_question_is_a_usage_error():
