@@ -1,17 +1,16 @@
 """How often gates are wrong and how soon they are right, by simulated rollouts; what asking them costs.
 
-    python -m benchmarks.gates --json FILE [--only healthy found outage bursts agreement breaker http emitter]
+    python -m benchmarks.gates --json FILE [--only healthy found outage bursts agreement breaker reach http outcome emitter]
         [--seed 1] [--rollouts 10000] [--runs 1000]
 
 Rollouts are judged by the product's own statistics, looked at each minute. Ratios of naive rules stand beside, over the same
-rollouts. Where the design gives a number, `of_noted` is ours divided by it. About four minutes by default.
+rollouts. Where the design gives a number, `of_noted` is ours divided by it. About eight minutes by default.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import time
 from collections.abc import Callable
@@ -37,7 +36,7 @@ SHARE_NOTED = {(0.1, 3): 70, (0.1, 5): 25, (0.5, 3): 125, (0.5, 5): 50}
 BASES = (0.02, 0.05)
 OUTAGE = (0.4, 0.5, 10.0)  # both arms fail ten times as often for a tenth of the rollout
 BURST = 3.0
-PARTS = ("healthy", "found", "outage", "bursts", "agreement", "breaker", "http", "emitter")
+PARTS = ("healthy", "found", "outage", "bursts", "agreement", "breaker", "reach", "http", "outcome", "emitter")
 NAIVE_MAX = 2000  # rollouts that naive rules are judged by: theirs is no close call
 NOW = datetime(2026, 9, 14, 10, 0, tzinfo=UTC)
 
@@ -114,14 +113,12 @@ def agreement(given: argparse.Namespace) -> dict[str, Any]:
     return {"agreement": {"rollouts": runs, "same_minute": agreeing(values, inputs, runs, given.seed)}}
 
 
-def measured(module: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
-    """What another benchmark of this folder measures, where it is there."""
+def measured(module: str, name: str = "measure") -> Callable[[argparse.Namespace], dict[str, Any]]:
+    """What another benchmark of this folder measures."""
 
     def measure(_given: argparse.Namespace) -> dict[str, Any]:
-        name = f"benchmarks.gating.{module}"
-        if importlib.util.find_spec(name) is None:
-            return {}
-        return dict(importlib.import_module(name).measure())
+        found = importlib.import_module(f"benchmarks.gating.{module}")
+        return dict(getattr(found, name)())
 
     return measure
 
@@ -132,7 +129,8 @@ MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "outage": outage,
     "bursts": bursts,
     "agreement": agreement,
-    **{name: measured(name) for name in ("breaker", "http", "emitter")},
+    **{name: measured(name) for name in ("breaker", "http", "outcome", "emitter")},
+    "reach": measured("breaker", "measure_reach"),
 }
 
 
@@ -157,8 +155,9 @@ def main() -> None:
     results: dict[str, Any] = {"seed": given.seed, "rollouts": given.rollouts, "runs": given.runs}
     for part in given.only:
         begun = time.monotonic()
+        print(f"{part} …", flush=True)
         result = MEASURES[part](given)
-        print(f"{part} ({time.monotonic() - begun:.0f} s): {json.dumps(result, indent=2)}")
+        print(f"{part} ({time.monotonic() - begun:.0f} s): {json.dumps(result, indent=2)}", flush=True)
         results |= result
     if given.json:
         given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

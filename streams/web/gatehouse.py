@@ -18,14 +18,16 @@ from ..database import Connection
 from ..learn.gates.reading import Choosing, Reader
 from ..learn.gates.ruling import UsedAlready, answered
 from ..learn.recording import record_decision
+from ..locks import Hint
 from ..records import GateDecision, GateInputs, GateQuestion, GateSnapshot, GateValues
 
 log = logging.getLogger(__name__)
 
 KEPT_MAX = 10_000
 READ_EACH_S = 1.0
+READ_AGAIN_S = 0.3  # not more often, whatever is told
 READ_WITHIN_S = 4.0  # a database that hangs is like one that is away
-FRESH_S = 0.25  # so long the same question gets the same document without another look
+FRESH_S = 1.0  # so long the same question gets the same document without another look, unless the inputs changed
 WRITERS = 64
 STRANGE_MAX, STRANGE_S = 200, 3600.0  # questions about what nobody knows that are written down, each hour
 PAIRS_MAX, PAIRS_S = 200, 600.0  # of releases that somebody wants compared
@@ -104,18 +106,20 @@ class Gatehouse:
         """Until stopped and cancelled. A database that is away makes the inputs old, which is what gates then say."""
         while not self._stopping:
             try:
-                async with self._pool.connection() as conn:
-                    await self._read_for_ever(conn)
+                async with Hint(self._pool.conninfo, "gate_inputs") as hint, self._pool.connection() as conn:
+                    await self._read_for_ever(conn, hint)
             except (psycopg.Error, OSError, TimeoutError) as error:
                 self._away = True
                 log.warning("the inputs of gates cannot be read: %s", type(error).__name__)
             await asyncio.sleep(READ_EACH_S)
 
-    async def _read_for_ever(self, conn: Connection) -> None:
+    async def _read_for_ever(self, conn: Connection, hint: Hint) -> None:
+        # Each second, and soon after an incident has another end.
         while not self._stopping:
             async with asyncio.timeout(READ_WITHIN_S):
                 await self.read(conn)
-            await asyncio.sleep(READ_EACH_S)
+            await asyncio.sleep(READ_AGAIN_S)
+            await hint.wait(READ_EACH_S - READ_AGAIN_S)
 
     async def read(self, conn: Connection) -> None:
         """One look: everything anew when its version moved. The inputs are as old as the moment before it."""
