@@ -50,7 +50,7 @@ def judged(scores: Iterable[CaseScoredData], runs_min: int = RUNS_MIN) -> Judged
 
 def case_id(agent: str, fingerprint: str) -> str:
     """The same trouble of the same agent is one case, however often it comes back."""
-    return "case-" + blake2b(f"{agent}\n{fingerprint}".encode(), digest_size=10).hexdigest()
+    return "case-" + blake2b(f"{agent}\n{fingerprint}".encode(errors="replace"), digest_size=10).hexdigest()
 
 
 def agent_of(incident: Incident) -> str:
