@@ -62,7 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     plain_http: bool = False  # PagerDuty and webhooks may be http:// beyond this machine
     control_key: Secret = Secret("")  # signs what agents are told on the control topic; they check it with the same
     token: Secret = Secret("")  # what writing endpoints of the API ask for
-    agent_token: Secret = Secret("")  # what agents show instead: it sends events and asks for approvals, and does nothing else
+    agent_token: Secret = Secret("")  # what agents show instead: it sends events and asks for approvals, no more
     web_host: str = "127.0.0.1"
     web_port: int = 8080
     web_url: str = ""  # how people reach the pages; default http://host:port

@@ -65,7 +65,10 @@ async def test_a_person_stops_an_agent_that_has_no_kafka(database, learning):
         assert halted(breaker) is None
         asked = await tocsin(url, "control", "pause", "--agent", "bot", "--reason", "deletes mail", "--actor", "ada")
         assert (asked.returncode, asked.stderr) == (0, "")
-        assert asked.stdout == "agent:bot: pause asked; it concerns an unknown share of the agent's sessions of the last hour\n"
+        assert (
+            asked.stdout
+            == "agent:bot: pause asked; it concerns an unknown share of the agent's sessions of the last hour\n"
+        )
         await until(lambda: halted(breaker))
         assert halted(breaker).reason == "deletes mail"
         assert not breaker.stale
