@@ -16,7 +16,6 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from . import topics
-from .health import Health
 from .policy import Policy
 from .selfreport import Beat, SelfReport
 from .selfreporting import SelfReporting
@@ -49,6 +48,8 @@ async def _run(role: str, settings: Settings, policy: Policy) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     registry = CollectorRegistry()
+    from .health import Health  # noqa: PLC0415 - an HTTP server that no other command waits for
+
     health = Health(registry, settings.metrics_host, settings.metrics_port, role=role)
     await health.start()
     reporting = asyncio.create_task(_report(role, settings, registry, stop))
