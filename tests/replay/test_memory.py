@@ -12,8 +12,8 @@ from streams.records.timeline import encode
 from streams.replay import run
 
 SESSION_EVENTS = 5
-SHORT, LONG = 50_000, 150_000
-GROWTH_MB_MAX = 4
+SHORT, LONG = 25_000, 75_000
+GROWTH_MB_MAX = 3
 
 
 def resident_mb() -> float:
