@@ -18,7 +18,7 @@ def test_an_attribution_of_any_length_makes_small_facts() -> None:
     fold = Fold([EvaluationFacts()], {}.get)
     given = b.r.Attribution(system="\1" * 1024, operator=b.r.Operator("platform", "\1" * 1024))
     fold.event(b.session_started(0, attribution=given, position=b.position(0)), 0)
-    fact, _ = fold.event(b.eval_scored(1, passed=False, label="\1" * 1024, position=b.position(1)), 0)
+    fact, *_ = fold.event(b.eval_scored(1, passed=False, label="\1" * 1024, position=b.position(1)), 0)
     assert len(msgspec.json.encode(fact)) < 4096
     assert fact.about.attribution.operator.team == "platform"
 

@@ -62,7 +62,7 @@ def test_an_evaluator_that_cries_wolf_loses_block_then_page_then_its_ticket(circ
     for name in ("a", "b"):
         circle.finds(name, CODE).book.told(page(name), ticket(name))
         circle.people(name, "false_positive")
-    assert (circle.power(CODE), circle.power(DETECTOR)) == ("page", "page")
+    assert (circle.power(CODE), circle.power(DETECTOR)) == ("page", "block")
     assert gate(circle, DETECTOR, CODE) == "warn"
     circle.finds("c", CODE).book.told(page("c"), ticket("c"))
     circle.people("c", "false_positive")
@@ -80,8 +80,7 @@ def test_an_evaluator_that_cries_wolf_loses_block_then_page_then_its_ticket(circ
 def test_a_person_gives_block_back_and_the_gate_blocks_again(circle):
     for name in ("a", "b"):
         circle.finds(name, CODE).people(name, "false_positive")
-    for name in (CODE, DETECTOR):
-        circle.grants("block", name, "it was repaired")
+    circle.grants("block", CODE, "it was repaired")
     assert gate(circle, DETECTOR, CODE) == "block"
 
 

@@ -11,7 +11,11 @@ from streams.records import Overridden, Override
 
 ASKED = {"agent": "support-bot", "release": "2026.09.3"}
 WHERE = "/v1/gates/promotion/decision"
-NOW = datetime.now(UTC)
+
+
+def now():
+    """Of the test, not of its collection: a long run lies between."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ async def test_a_decision_is_made_again_to_the_byte_and_one_that_was_changed_is_
 
 async def test_decisions_are_listed_by_time_and_by_what_they_are_about(known):
     await read(known, WHERE, **ASKED)
-    listed = (await read(known, "/v1/decisions", since=(NOW - timedelta(minutes=1)).isoformat()))["decisions"]
+    listed = (await read(known, "/v1/decisions", since=(now() - timedelta(minutes=1)).isoformat()))["decisions"]
     assert [one["state"] for one in listed] == ["allow"]
     assert (await read(known, "/v1/decisions", agent="other"))["decisions"] == []
     answer = await known.client.get("/v1/decisions", params={"since": "2026-09-14T10:00:00"})
@@ -80,21 +84,21 @@ async def test_decisions_are_listed_by_time_and_by_what_they_are_about(known):
 async def test_a_release_that_was_let_through_and_failed_is_allowed_but_bad(known):
     await read(known, WHERE, **ASKED)
     await backdated(known, 2)
-    await deployed(known, NOW - timedelta(hours=1))
+    await deployed(known, now() - timedelta(hours=1))
     assert (await read(known, "/v1/reviews/gates"))["deployed"][0]["error"] == ""
-    await known.book(opened_at=NOW, last_seen=NOW)
+    await known.book(opened_at=now(), last_seen=now())
     report = await read(known, "/v1/reviews/gates")
     (gate,) = report["gates"]
     assert (gate["deployed"], gate["let"], gate["allowed_but_bad"], gate["blocked_but_fine"]) == (1, 1, 1, 0)
 
 
 async def test_a_release_that_was_blocked_deployed_anyway_and_fine_is_told_once_it_is_old_enough(known):
-    old = NOW - timedelta(days=9)
+    old = now() - timedelta(days=9)
     await known.book(stage="open", opened_at=old, last_seen=old)
     await known.read()
     await read(known, WHERE, **ASKED)
     await backdated(known, 8 * 24)
-    await deployed(known, NOW - timedelta(days=7, hours=1))
+    await deployed(known, now() - timedelta(days=7, hours=1))
     (gate,) = (await read(known, "/v1/reviews/gates"))["gates"]
     assert (gate["stopped"], gate["blocked_but_fine"], gate["waiting"]) == (1, 1, 0)
     await known.conn.execute("UPDATE deployments SET at = at + interval '2 days'")
@@ -117,11 +121,11 @@ async def test_overrides_are_reviewed_by_gate_and_by_rule(known):
         reason="The refund tool is mocked in this canary.",
         requested_by="ada",
         approved_by="grace",
-        created_at=NOW - timedelta(minutes=40),
-        expires_at=NOW + timedelta(hours=1),
+        created_at=now() - timedelta(minutes=40),
+        expires_at=now() + timedelta(hours=1),
     )
-    await ruling.overridden(known.conn, [Overridden(given, "approved", NOW - timedelta(minutes=30))])
-    await known.book(2, opened_at=NOW, last_seen=NOW)
+    await ruling.overridden(known.conn, [Overridden(given, "approved", now() - timedelta(minutes=30))])
+    await known.book(2, opened_at=now(), last_seen=now())
     review = await read(known, "/v1/reviews/overrides", days=30)
     (gate,) = review["gates"]
     assert (gate["overrides"], gate["followed_by_incident"]) == (1, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...records import Confirmed, Decided, Outcome, evaluators
+from ...records import Confirmed, Decided, Incident, Outcome, evaluators
 from ...step import Order, Step
 
 BY_ITSELF = ("parent", "book")  # sources that are no person
@@ -82,8 +82,13 @@ def credit_of(outcome: Outcome) -> tuple[int, int]:
     return CREDIT.get(outcome.outcome, (0, 0))
 
 
+def _answerable(incident: Incident) -> tuple[str, ...]:
+    """A judge's word is its own: one that is wrong takes no power from the detector that passes on all judges' words."""
+    return incident.judges or evaluators(incident)
+
+
 def _decided(memory: Decision | None, record: Decided) -> Step[Decision]:
-    outcome, names = record.outcome, evaluators(record.incident)
+    outcome, names = record.outcome, _answerable(record.incident)
     if memory is not None and outcome.at < memory.outcome.at:
         return Step(memory, wake=_over(memory))
     counts = not (outcome.bulk or outcome.pressed or outcome.reopened)
